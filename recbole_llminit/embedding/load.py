@@ -1,0 +1,96 @@
+"""From ``llm_embedding`` to a matrix in RecBole's id order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recbole_llminit.embedding.align import align
+from recbole_llminit.embedding.table import ITEMEMB, Card, load
+from recbole_llminit.embedding.text import read_items, texts_hash, texts_in_order
+from recbole_llminit.errors import UserError
+from recbole_llminit.paths import ATOMIC_DATA
+
+
+@dataclass(frozen=True)
+class LoadedVectors:
+    """Vectors (n_items, d_llm) float32 by RecBole id, row 0 zeros; and their hash, if there is a card."""
+
+    matrix: npt.NDArray[np.float32]
+    hash: str | None
+
+
+def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
+    """Read, verify and align the table that ``llm_embedding`` names; None if it is ``none``.
+
+    RecBole's vocabulary, split and candidates stay as they are: vectors come to the ids, not ids to
+    the vectors. (The documented ``preload_weight`` route adds every item of the file.)
+
+    Raises:
+        UserError: If there is no such table, or it does not belong to these texts or items.
+    """
+    if config["llm_embedding"] in (None, "none"):
+        return None
+    file = find_table(config)
+    table = load(file)
+    verified = _verify_texts(table.card, table.ids, config, file)
+    tokens = dataset.field2id_token[dataset.iid_field]
+    matrix, found = align(table, tokens, config["llm_missing"])
+    if len(matrix) != dataset.item_num:
+        raise AssertionError(f"{len(matrix)} vectors for {dataset.item_num} ids")
+    n_items = len(matrix) - 1
+    getLogger().info(
+        f"item vectors: {file}, {matrix.shape[1]} dimensions, {found} of {n_items} items have one, "
+        f"{verified}; candidates unchanged: {n_items} items with and without vectors"
+    )
+    return LoadedVectors(matrix, table.card.vectors_sha256 if table.card else None)
+
+
+def find_table(config: Any) -> Path:
+    """Return the file of ``llm_embedding``: a path, or a name under the data path or in the package.
+
+    RecBole moves the data path of ml-100k into itself, so the path is taken as the user gave it.
+
+    Raises:
+        UserError: If no such file exists; names the tables that do, and the command that makes one.
+    """
+    name, dataset = str(config["llm_embedding"]), str(config["dataset"])
+    if Path(name).suffix in (".safetensors", f".{ITEMEMB}"):
+        if Path(name).is_file():
+            return Path(name)
+        raise UserError(f"llm_embedding '{name}': no such file")
+    given = config.external_config_dict.get("data_path") or config.internal_config_dict["data_path"]
+    folders = list(dict.fromkeys((Path(given) / dataset, ATOMIC_DATA / dataset)))
+    wanted = f"{dataset}.{ITEMEMB}" if name == ITEMEMB else f"{name}.safetensors"
+    for folder in folders:
+        if (folder / wanted).is_file():
+            return folder / wanted
+    there = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
+    raise UserError(
+        f"llm_embedding '{name}': no {wanted} in {' or '.join(map(str, folders))}"
+        + (f" (tables there: {', '.join(there)})" if there else "")
+        + f"; make it with: recbole-llminit encode {dataset} --help"
+    )
+
+
+def _verify_texts(card: Card | None, ids: tuple[str, ...], config: Any, file: Path) -> str:
+    """Compare the texts' hash with the ``.item`` file; say what came of it."""
+    if card is None:
+        return "no card, texts not verified"
+    if card.texts_sha256 is None or card.template is None:
+        return f"encoder {card.encoder}, texts not verified"
+    item_file = Path(config["data_path"]) / f"{config['dataset']}.item"
+    if not item_file.is_file():
+        return f"encoder {card.encoder}, texts not verified (no {item_file})"
+    actual = texts_hash(texts_in_order(read_items(item_file), card.template, ids))
+    if actual != card.texts_sha256:
+        raise UserError(
+            f"{file} was made from other texts than {item_file} (texts {actual[:12]}, card "
+            f"{card.texts_sha256[:12]}); encode again: {card.command}"
+        )
+    return f"encoder {card.encoder}, texts verified"

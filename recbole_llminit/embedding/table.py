@@ -1,0 +1,186 @@
+"""A vector table: item tokens, their vectors, and a card that says where both come from.
+
+Two files hold the same thing: ``<name>.safetensors`` (binary, half or single precision) and
+``<dataset>.itememb`` (the text form that RecBole can read too). The card lies beside each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from recbole_llminit.errors import UserError
+
+ITEMEMB = "itememb"  # the suffix of the text form, and the value of `llm_embedding` that asks for it
+_HEADER = "iid:token\tllm_emb:float_seq"
+_DTYPES = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What made a table. The hashes tie it to the texts and to the vectors."""
+
+    encoder: str
+    revision: str | None = None  # of the encoder
+    template: str | None = None  # over the columns of the .item file; null for a matrix brought in
+    pooling: str | None = None  # how the encoder turns tokens into one vector
+    prompt: str | None = None
+    dtype: str = "float32"
+    dim: int = 0
+    items: int = 0
+    texts_sha256: str | None = None  # of the texts in id order; null: texts not verified
+    vectors_sha256: str = ""  # of the ids and the vectors
+    coverage: dict[str, float] = field(default_factory=dict)  # share of items with each text field
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Item tokens (n_items,) and vectors (n_items, d_llm), float16 or float32, row by row."""
+
+    ids: tuple[str, ...]
+    vectors: npt.NDArray[np.floating]
+    card: Card | None
+
+    @classmethod
+    def build(cls, ids: tuple[str, ...], vectors: npt.NDArray[np.floating], card: Card) -> VectorTable:
+        """Check ids against vectors and complete the card with what they are.
+
+        Raises:
+            UserError: If they don't fit each other, an id is repeated or a value is not finite.
+        """
+        if vectors.ndim != 2 or len(vectors) != len(ids):
+            raise UserError(f"vectors of shape {vectors.shape} don't fit {len(ids)} ids: one row per id")
+        if len(set(ids)) != len(ids):
+            twice = next(i for i in ids if ids.count(i) > 1)
+            raise UserError(f"item '{twice}' occurs more than once among the ids")
+        if bad := [i for i in ids if not i or any(c in i for c in "\t\r\n")]:
+            raise UserError(f"id {bad[0]!r} is empty or holds a tab or a line break")
+        if vectors.dtype.name not in _DTYPES:
+            vectors = vectors.astype(np.float32)
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise UserError(f"the vector of item '{ids[row]}' holds NaN or infinity")
+        facts = replace(
+            card,
+            dtype=vectors.dtype.name,
+            dim=vectors.shape[1],
+            items=len(ids),
+            vectors_sha256=vectors_hash(ids, vectors),
+        )
+        return cls(ids, vectors, facts)
+
+
+def vectors_hash(ids: tuple[str, ...], vectors: npt.NDArray[np.floating]) -> str:
+    """Return the SHA-256 of the ids, line by line, and of the vectors' little-endian bytes."""
+    digest = hashlib.sha256("\n".join(ids).encode("utf-8") + b"\n")
+    digest.update(np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def card_path(file: Path) -> Path:
+    """Return where the card of a table lies: ``x.safetensors`` → ``x.json``, ``x.itememb`` → ``x.itememb.json``."""
+    return file.with_name(file.name + ".json") if file.suffix == f".{ITEMEMB}" else file.with_suffix(".json")
+
+
+def save(table: VectorTable, file: Path) -> None:
+    """Write a table and its card in the form the file's suffix names; never leave half a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(file) as temporary:
+        if file.suffix == f".{ITEMEMB}":
+            _write_text(table, temporary)
+        else:
+            ids = np.frombuffer("\n".join(table.ids).encode("utf-8"), dtype=np.uint8)
+            save_file({"vectors": np.ascontiguousarray(table.vectors), "ids": ids}, temporary)
+    with _replacing(card_path(file)) as temporary:
+        card = asdict(table.card) if table.card else {}
+        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(file: Path) -> VectorTable:
+    """Read a table in either form and check the vectors against the card.
+
+    Raises:
+        UserError: If a file is missing, unreadable, or not what its card says.
+    """
+    if not file.is_file():
+        raise UserError(f"no vector table: {file} does not exist")
+    ids, vectors = _read_text(file) if file.suffix == f".{ITEMEMB}" else _read_binary(file)
+    card = _read_card(file)
+    if card and card.vectors_sha256 != (actual := vectors_hash(ids, vectors)):
+        raise UserError(
+            f"{file} is not what its card describes (vectors {actual[:12]}, card "
+            f"{card.vectors_sha256[:12]}); make it again: {card.command or 'recbole-llminit encode'}"
+        )
+    return VectorTable(ids, vectors, card)
+
+
+def _read_card(file: Path) -> Card | None:
+    path = card_path(file)
+    if not path.is_file():
+        if file.suffix == f".{ITEMEMB}":
+            return None  # made for RecBole by another tool
+        raise UserError(f"{file} has no card: {path} does not exist; encode the items again")
+    try:
+        return Card(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a card: {error}") from None
+
+
+def _read_binary(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
+    try:
+        tensors = load_file(file)
+        ids, vectors = tensors["ids"].tobytes().decode("utf-8"), tensors["vectors"]
+    except (SafetensorError, KeyError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a vector table: {error}") from None
+    return tuple(ids.split("\n")), vectors
+
+
+def _write_text(table: VectorTable, file: Path) -> None:
+    with file.open("w", encoding="utf-8", newline="\n") as out:
+        out.write(_HEADER + "\n")
+        for token, row in zip(table.ids, table.vectors.astype(np.float32), strict=True):
+            out.write(f"{token}\t{' '.join(format(value, '.9g') for value in row)}\n")
+
+
+def _read_text(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
+    ids: list[str] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    with file.open(encoding="utf-8") as lines:
+        if (header := next(lines, "").rstrip("\n")) != _HEADER:
+            raise UserError(f"{file} starts with {header!r}; expected {_HEADER!r}")
+        for number, line in enumerate(lines, start=2):
+            token, _, values = line.rstrip("\n").partition("\t")
+            try:
+                row = np.array(values.split(), dtype=np.float32)
+            except ValueError as error:
+                raise UserError(f"{file}, line {number}: {error}") from None
+            if rows and len(row) != len(rows[0]):
+                raise UserError(f"{file}, line {number}: {len(row)} numbers, expected {len(rows[0])}")
+            ids.append(token)
+            rows.append(row)
+    if not rows:
+        raise UserError(f"{file} holds no vectors")
+    return tuple(ids), np.stack(rows)
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """Give a temporary path beside `file` and put it in its place once it is complete."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The user-item graph: its normalised adjacency, and propagation over it."""

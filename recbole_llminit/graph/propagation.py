@@ -1,0 +1,85 @@
+"""LightGCN's propagation over a symmetric graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+
+class Graph:
+    """A symmetric sparse matrix (n, n) of float32 on a device; it is never changed, so copies share it.
+
+    RecBole copies a model to count its operations, and torch can't copy a CSR tensor.
+    """
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self.matrix = matrix
+
+    @classmethod
+    def from_scipy(cls, matrix: sp.spmatrix) -> Graph:
+        """Take over a symmetric SciPy matrix."""
+        csr = sp.csr_matrix(matrix, dtype=np.float32)
+        csr.sort_indices()
+        index = np.int32 if csr.nnz < 2**31 else np.int64  # what MKL and cuSPARSE take as it is
+        parts = (csr.indptr.astype(index), csr.indices.astype(index), csr.data)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            return cls(
+                torch.sparse_csr_tensor(*map(torch.from_numpy, parts), size=csr.shape, check_invariants=True)
+            )
+
+    def to(self, device: torch.device | str) -> Graph:
+        """Return the graph on `device`."""
+        return Graph(self.matrix.to(device))
+
+    def __matmul__(self, x: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = _SymmetricProduct.apply(self.matrix, x)
+        return product
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
+        return self
+
+
+class _SymmetricProduct(torch.autograd.Function):
+    """A @ x for a symmetric A: the gradient of x is A @ gradient, with no transpose to build."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        ctx.matrix = matrix
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, ctx.matrix @ gradients[0]
+
+
+def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> list[torch.Tensor]:
+    """Return the embeddings of every layer, the first being `x` itself.
+
+    Args:
+        graph: (n, n); or one such graph for each layer.
+        x: (n, d) float32.
+        n_layers: Number of hops.
+
+    Returns:
+        n_layers + 1 tensors of (n, d).
+    """
+    hops = [graph] * n_layers if isinstance(graph, Graph) else graph
+    outputs = [x]
+    for hop in hops:
+        outputs.append(hop @ outputs[-1])
+    return outputs
+
+
+def propagate(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> torch.Tensor:
+    """Return the mean over all layers, (n, d): LightGCN, Equation 4 with equal weights."""
+    outputs = layers(graph, x, n_layers)
+    total = outputs[0]
+    for output in outputs[1:]:
+        total = total + output
+    return total / (n_layers + 1)

@@ -1,0 +1,1 @@
+"""From item vectors to starting tables: pure functions of arrays."""

@@ -1,0 +1,98 @@
+"""The initialisation's config keys, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from recbole_llminit.errors import UserError, nearest
+
+
+class Selection(str, Enum):
+    """How ``d_llm`` dimensions become k."""
+
+    VAR = "var"  # the k with the highest variance over the items
+    RAND = "rand"  # k drawn without replacement
+    UNI = "uni"  # every floor(d_llm / k)-th
+    FULL = "full"  # all of them; the host becomes d_llm wide
+    SVD = "svd"  # the k leading right singular directions: keeps inner products best
+    PCA = "pca"  # the same of the centred vectors: keeps differences best
+    WHITEN = "whiten"  # PCA with every direction scaled to unit variance
+    RANDOM_PROJECTION = "random_projection"  # a Gaussian map: the control without data
+    PREFIX = "prefix"  # the first k: for encoders trained with nested (Matryoshka) losses
+    RAND_WITH_REPLACEMENT = "rand_with_replacement"  # what the authors' code runs for `rand`
+
+
+class Scope(str, Enum):
+    """Items over which variance is taken."""
+
+    ALL = "all"
+    POPULAR = "popular"  # the 20 % with the highest training degree, as the authors' code does
+
+
+class Pooling(str, Enum):
+    """How a user's vector comes from the items of the training interactions."""
+
+    MEAN = "mean"
+    MAX = "max"
+    LIGHTGCN = "lightgcn"  # one symmetrically normalised hop
+    NONE = "none"  # users keep the host's own initialiser
+
+
+_Choice = TypeVar("_Choice", bound=Enum)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked values of the ``llm_*`` keys that shape the starting tables."""
+
+    selection: Selection
+    scope: Scope
+    center: bool
+    pooling: Pooling
+    rescale: str | float  # "none", "host", or the root mean square that a table is scaled to
+    shuffle_items: bool
+
+    @classmethod
+    def from_config(cls, config: Any) -> Settings:
+        """Read the keys from RecBole's config.
+
+        Raises:
+            UserError: If a value is not one of those a key takes.
+        """
+        return cls(
+            selection=_choice(config, "llm_selection", Selection),
+            scope=_choice(config, "llm_selection_scope", Scope),
+            center=_flag(config, "llm_center"),
+            pooling=_choice(config, "llm_pooling", Pooling),
+            rescale=_rescale(config),
+            shuffle_items=_flag(config, "llm_shuffle_items"),
+        )
+
+
+def _choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
+    value = "none" if config[key] is None else config[key]  # YAML's `none` and Python's None
+    try:
+        return choices(value)
+    except ValueError:
+        names = [choice.value for choice in choices]
+        raise UserError(
+            f"{key} '{value}' must be one of {', '.join(names)}.{nearest(str(value), names)}"
+        ) from None
+
+
+def _flag(config: Any, key: str) -> bool:
+    value = config[key]
+    if not isinstance(value, bool):
+        raise UserError(f"{key} '{value}' must be true or false")
+    return value
+
+
+def _rescale(config: Any) -> str | float:
+    value = config["llm_rescale"]
+    if value is None or value in ("none", "host"):
+        return value or "none"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise UserError(f"llm_rescale '{value}' must be none, host or a positive number")
+    return float(value)

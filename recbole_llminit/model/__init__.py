@@ -1,0 +1,21 @@
+"""The models, one file each; ``LLMInit<X>`` is built the first time it is asked for.
+
+Checkpoints refer to a model as ``recbole_llminit.model.LLMInit<X>``, so that a fresh process that
+imported nothing yet can unpickle them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> type[Any]:
+    from recbole_llminit.errors import UserError
+    from recbole_llminit.registry import is_ours, model_class
+
+    if is_ours(name):
+        try:
+            return model_class(name)
+        except UserError as error:
+            raise AttributeError(str(error)) from error
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -1,0 +1,76 @@
+"""LLMInit: start a host model's tables from vectors of the items' text.
+
+Zhang et al., "LLMInit: A Free Lunch from Large Language Models for Selective Initialization of
+Recommendation", EMNLP 2025 Industry Track (arXiv 2503.01814).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from recbole_llminit.embedding.load import load_item_vectors
+from recbole_llminit.errors import UserError
+from recbole_llminit.initialize.settings import Settings
+from recbole_llminit.initialize.tables import starting_tables
+from recbole_llminit.registry import PREFIX, host_name, width_key
+
+
+class LLMInit:
+    """Mixin in front of a host model: it overwrites the host's tables after the host's own initialiser.
+
+    Nothing is frozen and nothing is added to the host: same parameters, same loss, same cost at
+    inference. Differs from the published code, which forks one model class per host and hard-codes
+    CUDA, in that any host with an ``item_embedding`` table works, on any device.
+
+    Raises:
+        UserError: If a setting or the vectors don't fit the host or the dataset.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        settings = Settings.from_config(config)
+        loaded = load_item_vectors(config, dataset)
+        self.llm_vectors_hash = loaded.hash if loaded else None
+        if loaded and settings.selection == "full":
+            config[width_key(config["model"])] = loaded.matrix.shape[1]
+        super().__init__(config, dataset)
+        if loaded:
+            _overwrite(self, loaded.matrix, dataset, settings, config["seed"])
+
+
+def _overwrite(
+    model: Any, vectors: np.ndarray, dataset: Any, settings: Settings, seed: int
+) -> None:
+    """Copy the starting tables into ``item_embedding`` and, if there is one, ``user_embedding``.
+
+    Rows beyond the dataset's (BERT4Rec's mask token) keep the host's values.
+    """
+    items, users = _table(model, "item_embedding"), _table(model, "user_embedding")
+    if items is None or items.num_embeddings < len(vectors):
+        host = host_name(type(model).__name__)
+        raise UserError(f"{PREFIX}{host}: {host} has no embedding table `item_embedding` to initialise")
+    if settings.pooling != "none" and users is not None and users.embedding_dim != items.embedding_dim:
+        raise UserError(
+            f"llm_pooling '{settings.pooling.value}': {type(model).__name__}'s users are "
+            f"{users.embedding_dim} wide and its items {items.embedding_dim}; use llm_pooling: none"
+        )
+    start = starting_tables(
+        vectors,
+        dataset.inter_matrix(form="csr"),
+        settings,
+        items=items.weight.detach().cpu().numpy()[: len(vectors)],
+        users=None if users is None else users.weight.detach().cpu().numpy(),
+        seed=seed,
+    )
+    for table, values in zip((items, users), start, strict=True):
+        if table is not None and values is not None:
+            with torch.no_grad():
+                table.weight[: len(values)] = torch.from_numpy(values)
+
+
+def _table(model: Any, name: str) -> nn.Embedding | None:
+    table = getattr(model, name, None)
+    return table if isinstance(table, nn.Embedding) else None

@@ -1,0 +1,50 @@
+"""MixSGCL: SGCL with two mixed views of each batch.
+
+Zhang et al., "Mixed Supervised Graph Contrastive Learning for Recommendation", arXiv 2404.15954.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from recbole_llminit.graph.propagation import layers
+from recbole_llminit.model.sgcl import SGCL, contrastive_loss
+
+
+class MixSGCL(SGCL):
+    """SGCL's loss on the plain pairs, on node-mixed and on edge-mixed pairs.
+
+    The published code draws its mixing weights on CUDA only; here they are drawn where the model is.
+    """
+
+    def calculate_loss(self, interaction: Any) -> torch.Tensor:
+        """Return the sum of the three losses of a batch of positive pairs."""
+        users, items = self.positives(interaction)
+        stack = torch.stack(layers(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers), dim=1)
+        plain = self._pairs(stack.mean(dim=1), users, items)
+        nodes = self._pairs(mix_layers(stack), users, items)
+        views = (plain, nodes, mix_edges(*plain))
+        losses = [contrastive_loss(x, y, self.temperature) for x, y in views]
+        return losses[0] + losses[1] + losses[2]
+
+    def _pairs(
+        self, nodes: torch.Tensor, users: torch.Tensor, items: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return unit-length users and items of the batch, (batch, d) each."""
+        return F.normalize(nodes[users]), F.normalize(nodes[self.n_users + items])
+
+
+def mix_layers(stack: torch.Tensor) -> torch.Tensor:
+    """Combine each node's layers, (n, n_layers + 1, d), with random weights that sum to 1: (n, d)."""
+    weights = torch.rand(stack.shape[:2], device=stack.device)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return (weights.unsqueeze(2) * stack).sum(dim=1)
+
+
+def mix_edges(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mix the two ends of each pair, (batch, d) each, the other end weighing at least half."""
+    own = 0.5 * torch.rand((len(x), 1), device=x.device)
+    return F.normalize(own * x + (1 - own) * y), F.normalize(own * y + (1 - own) * x)

@@ -1,0 +1,151 @@
+"""The result file: what one run was and what it gave, as JSON.
+
+RecBole's ``run_recbole`` returns metrics only. The rest is seen by wrapping the names it uses, for
+the time of the run.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import psutil
+
+_VERSIONS = ("recbole_llminit", "recbole", "torch", "numpy", "scipy", "pandas")
+
+
+def recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call RecBole's ``run_recbole`` and write ``result_file`` if the config names one.
+
+    Of several processes only rank 0 writes.
+    """
+    watch = _Watch()
+    with watch.names(sys.modules["recbole.quick_start.quick_start"]):
+        result = run(*args, **kwargs)
+    file = watch.config["result_file"]
+    if file and watch.config["local_rank"] == 0:
+        write_json(watch.result(result), Path(file))
+    return result
+
+
+def write_json(value: Any, file: Path) -> None:
+    """Write `value` to `file` in one step, making its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+
+
+class _Watch:
+    """Keeps the objects that a run makes, and the moments at which its phases end."""
+
+    def __init__(self) -> None:
+        self.config: Any = None
+        self.dataset: Any = None
+        self.trainer: Any = None
+        self.vectors: str | None = None
+        self.start = perf_counter()
+        self.fit_start = self.fit_end = self.start
+
+    @contextmanager
+    def names(self, host: Any) -> Iterator[None]:
+        """Wrap the names in RecBole's quick start that make a config, a dataset and a trainer."""
+        originals = {name: getattr(host, name) for name in ("Config", "create_dataset", "get_trainer")}
+        host.Config = self._keep("config", host.Config)
+        host.create_dataset = self._keep("dataset", host.create_dataset)
+        host.get_trainer = lambda *a: self._timed(originals["get_trainer"](*a))
+        try:
+            yield
+        finally:
+            for name, value in originals.items():
+                setattr(host, name, value)
+
+    def _keep(self, name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*args: Any, **kwargs: Any) -> Any:
+            setattr(self, name, value := make(*args, **kwargs))
+            return value
+
+        return made
+
+    def _timed(self, trainer_class: Callable[..., Any]) -> Callable[..., Any]:
+        def make(config: Any, model: Any) -> Any:
+            self.trainer = trainer = trainer_class(config, model)
+            self.vectors = getattr(model, "llm_vectors_hash", None)
+            trainer.fit = self._fit(trainer.fit)
+            return trainer
+
+        return make
+
+    def _fit(self, fit: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self.fit_start = perf_counter()
+            best = fit(*args, **kwargs)
+            self.fit_end = perf_counter()
+            return best
+
+        return timed
+
+    def result(self, returned: dict[str, Any]) -> dict[str, Any]:
+        """Return the run's result; times in seconds, memory in bytes, counts without padding."""
+        end, config, dataset = perf_counter(), self.config, self.dataset
+        last = max(getattr(self.trainer, "train_loss_dict", None) or [self._resumed_at()])
+        return {
+            "model": config["model"],
+            "dataset": config["dataset"],
+            "protocol": config["protocol"],
+            "counts": {
+                "users": dataset.user_num - 1,
+                "items": dataset.item_num - 1,
+                "interactions": dataset.inter_num,
+            },
+            "config": config.final_config_dict,
+            "vectors": self.vectors,
+            "best_epoch": self._best_epoch(last),
+            "epochs": last + 1,
+            "valid": _metrics(returned["best_valid_result"]),
+            "test": _metrics(returned["test_result"]),
+            "seconds": {
+                "start_up": self.fit_start - self.start,
+                "train": self.fit_end - self.fit_start,
+                "evaluate": end - self.fit_end,
+                "total": end - self.start,
+            },
+            "peak_memory_bytes": peak_memory(),
+            "parameters": sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad),
+            "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
+            | {"python": platform.python_version()},
+            "seed": config["seed"],
+        }
+
+    def _resumed_at(self) -> int:
+        return int(getattr(self.trainer, "start_epoch", 1)) - 1
+
+    def _best_epoch(self, last: int) -> int:
+        """Return the best epoch as RecBole logs it: the last validated one less the steps without gain."""
+        step = int(getattr(self.trainer, "eval_step", 0))
+        if step <= 0:
+            return last
+        validated = (last + 1) // step * step - 1
+        return validated - int(self.trainer.cur_step) * step
+
+
+def peak_memory() -> int:
+    """Return the highest resident memory of this process so far, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _metrics(values: Any) -> dict[str, float] | None:
+    return None if values is None else {name.lower(): float(value) for name, value in values.items()}

@@ -1,0 +1,46 @@
+"""A small table of results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from recbole_llminit.errors import UserError
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """Read a result file.
+
+    Raises:
+        UserError: If it is missing or not a result of a run.
+    """
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        return {**result, "test": dict(result["test"]), "seconds": dict(result["seconds"])}
+    except OSError:
+        raise UserError(f"{file} does not exist; a run writes it with --result_file={file}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{file} is not a result file (see result_file in the README)") from None
+
+
+def results_table(results: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
+    """Return a Markdown table with one row per run: model, metrics, best epoch, seconds.
+
+    A metric that a run did not compute is left empty.
+    """
+    rows = [
+        [
+            result["model"],
+            *(result["test"].get(metric.lower()) for metric in metrics),
+            result["best_epoch"],
+            round(result["seconds"]["total"], 1),
+        ]
+        for result in results
+    ]
+    head = ["model", *metrics, "best epoch", "seconds"]
+    formats = ("", *[".4f"] * len(metrics), "d", ".1f")
+    return tabulate(rows, headers=head, tablefmt="github", floatfmt=formats)
