@@ -1,0 +1,1 @@
+"""Programs that measure this project; `results/` holds what they printed."""
