@@ -94,7 +94,13 @@ def card_path(file: Path) -> Path:
 
 
 def save(table: VectorTable, file: Path) -> None:
-    """Write a table and its card in the form the file's suffix names; never leave half a file."""
+    """Write a table and its card in the form the file's suffix names; never leave half a file.
+
+    Raises:
+        UserError: If another file that is no card lies where the card would go.
+    """
+    if card_path(file).is_file():
+        _parse_card(card_path(file))  # not ours to overwrite, if it is something else
     file.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(file) as temporary:
         if file.suffix == f".{ITEMEMB}":
@@ -131,10 +137,14 @@ def _read_card(file: Path) -> Card | None:
         if file.suffix == f".{ITEMEMB}":
             return None  # made for RecBole by another tool
         raise UserError(f"{file} has no card: {path} does not exist; encode the items again")
+    return _parse_card(path)
+
+
+def _parse_card(path: Path) -> Card:
     try:
         return Card(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a card: {error}") from None
+        raise UserError(f"{path} is not the card of a vector table: {error}") from None
 
 
 def _read_binary(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:

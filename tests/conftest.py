@@ -1,0 +1,134 @@
+"""Tiny worlds with a known truth, and the shortest way to a run on one of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recbole_llminit
+from recbole_llminit.embedding.table import Card, VectorTable, save
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class World:
+    """A dataset in a folder of datasets, with its interactions, tokens and vectors."""
+
+    root: Path
+    name: str
+    tokens: tuple[str, ...]
+    vectors: np.ndarray  # (n_items, d_llm)
+
+    def table(self, name: str = "all-mpnet-base-v2", **changes: Any) -> Path:
+        """Write (changed) vectors as a table of the dataset and return its file."""
+        ids = changes.get("ids", self.tokens)
+        vectors = changes.get("vectors", self.vectors).astype(np.float32)
+        file = self.root / self.name / f"{name}.safetensors"
+        save(VectorTable.build(tuple(ids), vectors, Card(encoder="a test")), file)
+        return file
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder: RecBole writes logs and checkpoints there, and parses pytest's argv."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["test"])
+
+
+def write_world(root: Path, name: str, pairs: list[tuple[int, int]], vectors: np.ndarray) -> World:
+    """Write atomic files for (user, item) pairs, in order of time, and the items' vectors."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    lines += [f"u{user}\ti{item}\t{time}" for time, (user, item) in enumerate(pairs)]
+    (folder / f"{name}.inter").write_text("\n".join(lines) + "\n")
+    tokens = tuple(f"i{item}" for item in range(len(vectors)))
+    world = World(root, name, tokens, vectors)
+    world.table()
+    return world
+
+
+def checkerboard(root: Path, size: int = 12) -> World:
+    """Two blocks: even users have every even item, odd users every odd one; vectors name the block.
+
+    With one item withheld and the history masked, the withheld item is the only one of its block
+    left, so a model that starts from the vectors ranks it first before any training.
+    """
+    pairs = [(u, i) for u in range(size) for i in range(size) if u % 2 == i % 2]
+    vectors = np.full((size, 8), 0.01)
+    vectors[0::2, 3] = 1.0
+    vectors[1::2, 5] = 1.0
+    return write_world(root, "checkerboard", pairs, vectors)
+
+
+def tastes(root: Path, users: int = 60, items: int = 40, each: int = 10, d_llm: int = 24) -> World:
+    """Users and items in four groups; users mostly take items of their group, in random order."""
+    rng = np.random.default_rng(7)
+    group = np.arange(items) % 4
+    pairs = []
+    for user in range(users):
+        weight = np.where(group == user % 4, 8.0, 1.0)
+        pairs += [(user, i) for i in rng.choice(items, each, replace=False, p=weight / weight.sum())]
+    vectors = rng.normal(size=(4, d_llm))[group] + 0.3 * rng.normal(size=(items, d_llm))
+    return write_world(root, "tastes", pairs, vectors)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> World:
+    return checkerboard(tmp_path / "data")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return tastes(tmp_path / "data")
+
+
+def config_of(model: str, world: World, protocol: str | None = None, **keys: Any) -> Any:
+    """Build RecBole's config for a model on a world."""
+    from recbole.config import Config
+
+    files = recbole_llminit.config_files(model, world.name, protocol)
+    return Config(model, world.name, config_file_list=files, config_dict=settings(world, **keys))
+
+
+def settings(world: World, **keys: Any) -> dict[str, Any]:
+    """Return the keys of a quick and quiet run on a world."""
+    quiet = {"show_progress": False, "state": "ERROR", "use_gpu": False, "worker": 0}
+    small = {"embedding_size": 8, "hidden_size": 8, "topk": [1, 5], "valid_metric": "NDCG@5", "epochs": 2}
+    return {**quiet, **small, "data_path": str(world.root), "train_batch_size": 128, **keys}
+
+
+def parts(model: str, world: World, protocol: str | None = None, **keys: Any) -> SimpleNamespace:
+    """Make what RecBole's quick start makes: config, dataset, loaders, model and trainer."""
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_logger, init_seed
+
+    config = config_of(model, world, protocol, **keys)
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    dataset = create_dataset(config)
+    train, valid, test = data_preparation(config, dataset)
+    init_seed(config["seed"], config["reproducibility"])
+    built = get_model(model)(config, train._dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], model)(config, built)
+    return SimpleNamespace(
+        config=config, dataset=dataset, train=train, valid=valid, test=test, model=built, trainer=trainer
+    )
+
+
+def run(model: str, world: World, protocol: str | None = None, **keys: Any) -> dict[str, Any]:
+    """Run RecBole's `run_recbole` and return what the result file says."""
+    from recbole.quick_start import run_recbole
+
+    files = recbole_llminit.config_files(model, world.name, protocol)
+    keys = settings(world, **{"result_file": "result.json", **keys})
+    run_recbole(model, world.name, config_file_list=files, config_dict=keys)
+    return json.loads(Path(keys["result_file"]).read_text())
