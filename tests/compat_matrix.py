@@ -63,10 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     add = parser.add_argument
     add("--corners", nargs="*", choices=CORNERS, default=list(CORNERS), help="on Python 3.11 (all)")
-    add("--pythons", nargs="*", choices=OTHER_PYTHONS, default=OTHER_PYTHONS, help="with the newest corner (all)")
+    add(
+        "--pythons",
+        nargs="*",
+        choices=OTHER_PYTHONS,
+        default=OTHER_PYTHONS,
+        help="on the newest corner (all)",
+    )
     add("--torch", nargs="*", default=[], metavar="VERSION", help="other versions, on Python 3.11 (none)")
     add("--keep", action="store_true", help="keep the environments, and go on with those kept before")
     return parser.parse_args(argv)
@@ -127,12 +134,13 @@ def build_wheel(folder: Path) -> Path:
 
 def row(environment: Environment, base: str, wheel: Path, keep: bool) -> tuple[str, ...]:
     """Try an environment and return its row of the table."""
-    print(f"{environment.name}: Python {environment.python}, {', '.join(environment.requirements)}", flush=True)
-    place, start = _FOLDER / environment.name, perf_counter()
+    name, python, requirements = environment
+    print(f"{name}: Python {python}, {', '.join(requirements)}", flush=True)
+    place, start = _FOLDER / name, perf_counter()
     if place.exists() and not keep:
         shutil.rmtree(place)
     outcome = run_all(commands(environment, base, place, wheel), place.with_suffix(".log"))
-    cells = (environment.name, *versions(place), outcome, f"{perf_counter() - start:.0f}")
+    cells = (name, *versions(place), outcome, f"{perf_counter() - start:.0f}")
     print("  " + ", ".join(f"{k} {v}" for k, v in zip(_COLUMNS[1:], cells[1:], strict=True)), flush=True)
     if not keep:
         shutil.rmtree(place, ignore_errors=True)
@@ -162,8 +170,7 @@ def run_all(steps: dict[str, list[str]], log: Path) -> str:
     with log.open("w", encoding="utf-8") as output:
         for name, command in steps.items():
             print(f"  {name}", flush=True)
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, cwd=log.parent)
-            if done.returncode:
+            if subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode:
                 lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
                 print("\n".join(f"  | {line}" for line in lines[-15:]))
                 return f"{name} failed"

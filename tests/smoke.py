@@ -18,11 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+from recbole_llminit import config_files
+
 MODELS = ("LLMInitSGCL", "LLMInitLightGCN", "LightGCN", "LLMInitSASRec")
 DATASET = "ml-100k"
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("numpy", "scipy", "pandas", "torch", "recbole", "recbole-llminit")
 _QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False, "worker": 0}
+_SMALL = {"epochs": 1, "n_layers": 1, "MAX_ITEM_LIST_LENGTH": 10}
 
 
 def main() -> int:
@@ -64,16 +67,14 @@ def round_trip(model: str) -> str:
 
 def train(model: str) -> dict[str, float]:
     """Train a model for an epoch, save it in a folder of its name and return its test metrics."""
-    import recbole_llminit
-
     from recbole.quick_start import run_recbole
 
-    own = {"epochs": 1, "checkpoint_dir": model, "metric_decimal_place": 10}
+    own = {"checkpoint_dir": model, "metric_decimal_place": 10}
     result = run_recbole(
         model=model,
         dataset=DATASET,
-        config_file_list=recbole_llminit.config_files(model, DATASET),
-        config_dict={**_QUIET, **own, "data_path": str(_ROOT / "atomic_data")},
+        config_file_list=config_files(model, DATASET),
+        config_dict={**_QUIET, **_SMALL, **own, "data_path": str(_ROOT / "atomic_data")},
     )
     return dict(result["test_result"])
 

@@ -1,0 +1,110 @@
+"""The starting tables: order of the steps, padding, scale, shuffling, and only training data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.initialize.scale import rescale, rms
+from recbole_llminit.initialize.settings import Pooling, Scope, Selection, Settings
+from recbole_llminit.initialize.tables import _nobodys_own, starting_tables
+
+DEFAULTS = {
+    "llm_selection": "var", "llm_selection_scope": "all", "llm_center": False,
+    "llm_pooling": "mean", "llm_rescale": "none", "llm_shuffle_items": False,
+}  # fmt: skip
+PLAIN = Settings(Selection.VAR, Scope.ALL, False, Pooling.MEAN, "none", False)
+RNG = np.random.default_rng(3)
+VECTORS = np.vstack([np.zeros(6), RNG.normal(size=(9, 6))]).astype(np.float32)
+TRAIN = sp.csr_matrix((RNG.random((5, 10)) < 0.4) * (np.arange(5) > 0)[:, None] * (np.arange(10) > 0), dtype=float)
+HOST = {"items": np.full((10, 4), 0.5, np.float32), "users": np.full((5, 4), 0.25, np.float32)}
+
+
+def start(seed: int = 0, **changes: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    return starting_tables(VECTORS, TRAIN, replace(PLAIN, **changes), **HOST, seed=seed)
+
+
+def test_users_are_pooled_from_the_selected_items() -> None:
+    items, users = start()
+    best = np.sort(np.argsort(-VECTORS[1:].var(axis=0))[:4])
+    np.testing.assert_array_equal(items, VECTORS[:, best])
+    degrees = np.maximum(TRAIN.sum(axis=1).A1 if hasattr(TRAIN.sum(axis=1), "A1") else TRAIN.sum(axis=1), 1)
+    np.testing.assert_allclose(users, TRAIN @ items / np.asarray(degrees).reshape(-1, 1), rtol=1e-5)
+
+
+def test_padding_rows_are_zero_whatever_the_steps() -> None:
+    for selection in ("pca", "whiten", "random_projection"):
+        items, users = start(selection=Selection(selection), center=True, rescale="host", shuffle_items=True)
+        assert users is not None
+        assert not items[0].any()
+        assert not users[0].any()
+
+
+def test_popular_scope_looks_at_training_degrees() -> None:
+    items, _ = start(scope=Scope.POPULAR)
+    degrees = np.asarray(TRAIN.sum(axis=0)).ravel()[1:]
+    popular = np.sort(np.argsort(-degrees, kind="stable")[:2])  # int(0.2 * 10)
+    best = np.sort(np.argsort(-VECTORS[1:][popular].var(axis=0), kind="stable")[:4])
+    np.testing.assert_array_equal(items, VECTORS[:, best])
+
+
+def test_pooling_none_leaves_users_to_the_host() -> None:
+    assert start(pooling=Pooling.NONE)[1] is None
+
+
+def test_rescale_to_the_host_and_to_a_number() -> None:
+    items, users = start(rescale="host")
+    assert users is not None
+    assert rms(items) == pytest.approx(0.5)
+    assert rms(users) == pytest.approx(0.25)
+    assert rms(start(rescale=0.1)[0]) == pytest.approx(0.1)
+    np.testing.assert_array_equal(rescale(np.zeros((2, 2), np.float32), 1.0), np.zeros((2, 2)))
+
+
+def test_shuffling_keeps_the_columns_and_moves_every_item() -> None:
+    plain, shuffled = start()[0], start(shuffle_items=True)[0]
+    assert {row.tobytes() for row in plain[1:]} == {row.tobytes() for row in shuffled[1:]}
+    assert (plain[1:] != shuffled[1:]).any(axis=1).all()
+
+
+@given(st.integers(2, 60), st.integers(0, 99))
+def test_nobody_keeps_the_own_vector(n: int, seed: int) -> None:
+    source = _nobodys_own(n, seed)
+    assert sorted(source) == list(range(n))
+    assert (source != np.arange(n)).all()
+
+
+def test_the_global_generators_are_left_alone() -> None:
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    start(selection=Selection.RAND, shuffle_items=True)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("llm_selection", "vra", r"llm_selection 'vra' must be one of var, rand.*Did you mean 'var'"),
+        ("llm_selection_scope", "most", "all, popular"),
+        ("llm_pooling", "sum", "mean, max, lightgcn, none"),
+        ("llm_center", "yes", "true or false"),
+        ("llm_rescale", -1, "positive number"),
+        ("llm_rescale", "hots", "none, host or a positive number"),
+        ("llm_rescale", float("nan"), "positive number"),
+    ],
+)
+def test_unknown_values_are_refused(key: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Settings.from_config({**DEFAULTS, key: value})
+
+
+def test_none_may_be_written_as_nothing() -> None:
+    settings = Settings.from_config({**DEFAULTS, "llm_pooling": None, "llm_rescale": None})
+    assert settings == replace(PLAIN, pooling=Pooling.NONE)
