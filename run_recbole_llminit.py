@@ -1,6 +1,6 @@
 """Train and evaluate any RecBole model, plain or started from item vectors.
 
-    python run_recbole_llminit.py --model=LLMInitSGCL --dataset=ml-100k
+Example: python run_recbole_llminit.py --model=LLMInitSGCL --dataset=ml-100k
 """
 
 import sys

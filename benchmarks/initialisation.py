@@ -1,6 +1,6 @@
 """Compare ways to start a model on one dataset: one run each, both protocols, one table.
 
-    python -m benchmarks.initialisation --dataset office-2014 --data_path ../shared/data
+Example: python -m benchmarks.initialisation --dataset=ml-100k --train_batch_size=2048
 
 Runs that are done (their result file exists) are not repeated, so an interrupted comparison goes on
 where it stopped.
@@ -33,11 +33,13 @@ METRICS = ("recall@10", "ndcg@10")
 
 def main() -> None:
     """Run what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--data_path", default="atomic_data")
     parser.add_argument("--models", default="LightGCN,SGCL", help="hosts, comma-separated (%(default)s)")
-    parser.add_argument("--starts", default="host;rand;uni;var;svd;pca;var, shuffled", help="semicolon-separated")
+    parser.add_argument("--starts", default="host;rand;uni;var;svd;pca;var, shuffled", help="split by ;")
     parser.add_argument("--protocols", default="masked,paper")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--output", type=Path, default=Path("saved/initialisation"), help="result files")
@@ -50,10 +52,13 @@ def main() -> None:
     ]
     rows = [row(args, overrides, *job) for job in tqdm(todo, unit="run")]
     head = ["model", "start", "protocol", *METRICS, "best epoch", "epochs", "seconds"]
-    print(tabulate(rows, headers=head, tablefmt="github", floatfmt=("", "", "", ".4f", ".4f", "d", "d", ".0f")))
+    formats = ("", "", "", ".4f", ".4f", "d", "d", ".0f")
+    print(tabulate(rows, headers=head, tablefmt="github", floatfmt=formats))
 
 
-def row(args: argparse.Namespace, overrides: list[str], model: str, start: str, protocol: str) -> list[object]:
+def row(
+    args: argparse.Namespace, overrides: list[str], model: str, start: str, protocol: str
+) -> list[object]:
     """Return one run's row, training it if its result file does not exist."""
     settings = STARTS[start]
     name = f"LLMInit{model}" if settings else model

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="recbole-llminit", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("verb", choices=_VERBS, help="; ".join(f"{v}: {f.__doc__}" for v, f in _VERBS.items()))
+    parser.add_argument("verb", choices=_VERBS, help=" ".join(f"{v}: {f.__doc__}" for v, f in _VERBS.items()))
     verb = parser.parse_args(arguments[:1]).verb
     return _VERBS[verb](arguments[1:])
 
@@ -117,7 +117,7 @@ def _prepare(args: argparse.Namespace, overrides: dict[str, str]) -> list[str]:
 
 @guarded
 def run(argv: list[str]) -> None:
-    """train and evaluate a model (the same as run_recbole_llminit.py)"""
+    """Train and evaluate a model, the same as run_recbole_llminit.py."""
     parser = _run_parser("run_recbole_llminit.py", "Train and evaluate a RecBole model, plain or LLMInit<X>.")
     for flag, kind, value in (
         ("nproc", int, 1),
@@ -169,7 +169,7 @@ def _list_models() -> None:
 
 @guarded
 def tune(argv: list[str]) -> None:
-    """search hyper-parameters with RecBole's HyperTuning"""
+    """Search hyper-parameters with RecBole's HyperTuning."""
     parser = _run_parser("recbole-llminit tune", "Search hyper-parameters with RecBole's HyperTuning.")
     parser.add_argument("--params_file", type=Path, required=True, help="search space in RecBole's format")
     parser.add_argument("--algo", choices=("exhaustive", "random", "bayes"), default="exhaustive")
@@ -200,7 +200,7 @@ def tune(argv: list[str]) -> None:
 
 @guarded
 def encode(argv: list[str]) -> None:
-    """make item vectors from text, or bring in a matrix"""
+    """Make item vectors from text, or bring in a matrix."""
     parser = argparse.ArgumentParser(
         prog="recbole-llminit encode",
         description="Make a table of item vectors for a dataset, with its card.",
@@ -228,7 +228,12 @@ def encode(argv: list[str]) -> None:
         raise UserError("--from and --ids go together: a matrix and the item token of each row")
     if args.matrix is not None:
         table = make.from_matrix(
-            args.matrix, args.ids, encoder=args.encoder, template=args.template, item_file=items, command=command
+            args.matrix,
+            args.ids,
+            encoder=args.encoder,
+            template=args.template,
+            item_file=items,
+            command=command,
         )
     elif args.template is None:
         raise UserError(f"--template is missing: {make.columns_hint(items)}")
@@ -245,7 +250,7 @@ def encode(argv: list[str]) -> None:
 
 @guarded
 def report(argv: list[str]) -> None:
-    """print a table of result files"""
+    """Print a table of result files."""
     parser = argparse.ArgumentParser(
         prog="recbole-llminit report",
         description="Print a table of result files.",

@@ -92,21 +92,30 @@ def torch_load(torch: types.ModuleType) -> None:
     torch.load = load_for_recbole  # type: ignore[attr-defined]
 
 
+def numpy_aliases_of_a_loaded_config(configurator: types.ModuleType) -> None:
+    """Set the aliases (``np.float`` and others) that RecBole sets when a ``Config`` is made.
+
+    A ``Config`` that comes out of a checkpoint is not made, and NDCG fails without them.
+    Reported in RecBole #1604; retired by a RecBole that reads NumPy's own names.
+    """
+    configurator.Config.compatibility_settings(None)
+
+
 def no_gpu_means_cpu(_: types.ModuleType) -> None:
     """Make ``use_gpu: False`` select the CPU; RecBole decides by ``gpu_id`` alone.
 
     Reported in RUCAIBox/UniSRec #23; retired by a RecBole that reads ``use_gpu`` there.
     """
 
-    def init_device(wrapped: Callable[[], None], config: Any, *_: Any) -> None:
+    def init_device(wrapped: Callable[..., None], config: Any, args: Any, kwargs: Any) -> None:
         if config.final_config_dict.get("use_gpu") is False:
             config.final_config_dict["gpu_id"] = ""
-        wrapped()
+        wrapped(*args, **kwargs)
 
     wrapt.wrap_function_wrapper("recbole.config.configurator", "Config._init_device", init_device)
 
 
-def report_outside_ray(quick_start: types.ModuleType) -> None:
+def report_outside_ray(quick_start: Any) -> None:
     """Keep ``objective_function`` from reporting to ray when no ray session runs.
 
     Under hyperopt every trial printed a warning with a stack.
@@ -121,7 +130,7 @@ def report_outside_ray(quick_start: types.ModuleType) -> None:
     quick_start.tune = types.SimpleNamespace(report=report)
 
 
-def exhaustive_search(hyper_tuning: types.ModuleType) -> None:
+def exhaustive_search(hyper_tuning: Any) -> None:
     """Let RecBole's exhaustive search draw from hyperopt 0.2.6 and newer.
 
     It seeds a ``RandomState``; hyperopt now calls ``Generator.integers`` on it.
@@ -173,11 +182,11 @@ class _RayTuneStandIn(importlib.abc.MetaPathFinder):
             sys.modules.pop("ray.tune", None)
 
 
-_REPAIRS: dict[str, tuple[Callable[[types.ModuleType], None], ...]] = {
+_REPAIRS: dict[str, tuple[Callable[[Any], None], ...]] = {
     "scipy.sparse": (dok_matrix_update,),
     "torch": (torch_load,),
     "recbole": (supported_pandas, deprecation_noise),
-    "recbole.config.configurator": (no_gpu_means_cpu,),
+    "recbole.config.configurator": (numpy_aliases_of_a_loaded_config, no_gpu_means_cpu),
     "recbole.quick_start": (_RayTuneStandIn.remove,),
     "recbole.quick_start.quick_start": (report_outside_ray,),
     "recbole.trainer.hyper_tuning": (exhaustive_search,),

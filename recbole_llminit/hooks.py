@@ -1,4 +1,4 @@
-"""The places where RecBole asks our keys: a model's defaults, its dataloader, the evaluation batch, the result file.
+"""The places where RecBole meets our models and keys: defaults, dataloader, evaluation batch, result file.
 
 Each wrapper passes plain RecBole runs through untouched; it acts for this package's models, or
 where a key of ours is set.
@@ -14,6 +14,7 @@ from typing import Any
 import wrapt
 
 from recbole_llminit import registry
+from recbole_llminit.errors import UserError
 
 
 def _model_defaults(wrapped: Callable[..., None], config: Any, args: Any, kwargs: Any) -> None:
@@ -77,6 +78,22 @@ def _evaluation_batch(wrapped: Callable[[], None], loader: Any, *_: Any) -> None
         loader.set_batch_size(loader.step * per_step)
 
 
+def _dataset(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    """Refuse a cut-off that RecBole would crash on after the first epoch."""
+    dataset = wrapped(*args, **kwargs)
+    config, n_items = dataset.config, dataset.item_num - 1
+    if "protocol" in config and (most := max(config["topk"])) > n_items:
+        raise UserError(f"topk {most} is larger than the catalogue of {n_items} items; lower topk")
+    return dataset
+
+
+def _fit(wrapped: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
+    """Go on from the checkpoint that ``resume`` names."""
+    if trainer.config["resume"]:
+        trainer.resume_checkpoint(trainer.config["resume"])
+    return wrapped(*args, **kwargs)
+
+
 def _run(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
     from recbole_llminit.report.record import recorded
 
@@ -94,6 +111,8 @@ def install() -> None:
             "FullSortEvalDataLoader._init_batch_size_and_step",
             _evaluation_batch,
         ),
+        ("recbole.trainer.trainer", "Trainer.fit", _fit),
+        ("recbole.quick_start.quick_start", "create_dataset", _dataset),
         ("recbole.quick_start.quick_start", "run_recbole", _run),
     ):
         _when_imported(module, name, wrapper)

@@ -1,4 +1,4 @@
-"""Where the property files and the shipped data lie: beside the package in a checkout, inside it in a wheel."""
+"""Where property files and shipped data lie: beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ _OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_
 _SPLIT_KEYS = ("split", "group_by", "order")
 
 
-def checked_files(model: str, dataset: str, user_files: Sequence[str], overrides: dict[str, str]) -> list[str]:
+def checked_files(
+    model: str, dataset: str, user_files: Sequence[str], overrides: dict[str, str]
+) -> list[str]:
     """Check a run's input and return its property files, the weakest first.
 
     RecBole's ``Config`` reads the overrides from ``sys.argv``; they are passed here as well because

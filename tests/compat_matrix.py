@@ -34,7 +34,8 @@ OTHER_PYTHONS = ("3.10", "3.12", "3.13")
 TORCH = "2.13.0"
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / ".venv-compat"
-_SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "recbole_llminit", "props", "atomic_data")
+_SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "recbole_llminit", "props")
+_DATA = "atomic_data/ml-100k"  # the part of atomic_data/ that is shipped
 _COLUMNS = ("environment", "python", "numpy", "scipy", "pandas", "torch", "outcome", "seconds")
 
 
@@ -122,7 +123,7 @@ def build_wheel(folder: Path) -> Path:
     """Build the package's wheel from a copy, for build/ in the checkout may hold files since removed."""
     source = folder / "source"
     source.mkdir()
-    for name in _SOURCES:
+    for name in (*_SOURCES, _DATA):
         if (path := _ROOT / name).is_dir():
             shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif path.exists():
@@ -139,7 +140,7 @@ def row(environment: Environment, base: str, wheel: Path, keep: bool) -> tuple[s
     place, start = _FOLDER / name, perf_counter()
     if place.exists() and not keep:
         shutil.rmtree(place)
-    outcome = run_all(commands(environment, base, place, wheel), place.with_suffix(".log"))
+    outcome = run_all(commands(environment, base, place, wheel), _FOLDER / f"{name}.log")
     cells = (name, *versions(place), outcome, f"{perf_counter() - start:.0f}")
     print("  " + ", ".join(f"{k} {v}" for k, v in zip(_COLUMNS[1:], cells[1:], strict=True)), flush=True)
     if not keep:

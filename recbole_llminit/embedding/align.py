@@ -13,7 +13,9 @@ from recbole_llminit.errors import UserError
 _POLICIES = ("error", "mean", "zero")
 
 
-def align(table: VectorTable, tokens: Sequence[str], missing: str = "error") -> tuple[npt.NDArray[np.float32], int]:
+def align(
+    table: VectorTable, tokens: Sequence[str], missing: str = "error"
+) -> tuple[npt.NDArray[np.float32], int]:
     """Put a table's vectors into the order of `tokens`; the vocabulary stays as RecBole made it.
 
     Args:

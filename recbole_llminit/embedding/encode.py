@@ -72,7 +72,7 @@ def from_texts(item_file: Path, *, encoder: str, template: str, batch_size: int,
             name="sentence_transformers",
         ) from error
     items = read_items(item_file)
-    texts = dict(zip(items.index, texts_in_order(items, template, items.index), strict=True))
+    texts = dict(zip(items.index, texts_in_order(items, template, list(items.index)), strict=True))
     ids = tuple(token for token, text in texts.items() if text)
     if not ids:
         raise UserError(f"no item of {item_file} has a text under the template '{template}'")
@@ -101,7 +101,7 @@ def item_file(data_path: Path, dataset: str) -> Path:
 def columns_hint(file: Path) -> str:
     """Return a template over all columns of an ``.item`` file, as a suggestion."""
     columns = read_items(file).columns
-    return f"{file} has the columns {', '.join(columns)}, e.g. \"{'. '.join(f'{{{c}}}' for c in columns)}\""
+    return f'{file} has the columns {", ".join(columns)}, e.g. "{". ".join(f"{{{c}}}" for c in columns)}"'
 
 
 def _with_texts(card: Card, template: str | None, item_file: Path, ids: tuple[str, ...]) -> Card:
@@ -123,6 +123,6 @@ def _pooling(model: Iterable[object]) -> str | None:
     for module in model:
         if type(module).__name__ == "Pooling":
             config: dict[str, object] = module.get_config_dict()  # type: ignore[attr-defined]
-            modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True and "mode_" in key]
+            modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
             return str(config.get("pooling_mode") or "+".join(modes))
     return None

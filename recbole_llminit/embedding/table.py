@@ -89,7 +89,7 @@ def vectors_hash(ids: tuple[str, ...], vectors: npt.NDArray[np.floating]) -> str
 
 
 def card_path(file: Path) -> Path:
-    """Return where the card of a table lies: ``x.safetensors`` → ``x.json``, ``x.itememb`` → ``x.itememb.json``."""
+    """Return where a table's card lies: ``x.json`` for binary, ``x.itememb.json`` for text."""
     return file.with_name(file.name + ".json") if file.suffix == f".{ITEMEMB}" else file.with_suffix(".json")
 
 
@@ -191,6 +191,6 @@ def _replacing(file: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-        os.replace(temporary, file)
+        temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -45,7 +45,7 @@ class Graph:
         return self
 
 
-class _SymmetricProduct(torch.autograd.Function):
+class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
     """A @ x for a symmetric A: the gradient of x is A @ gradient, with no transpose to build."""
 
     @staticmethod

@@ -45,7 +45,8 @@ def pool(train_matrix: sp.csr_matrix, item_vectors: Matrix, how: Pooling | str =
 
 def _inverse(degrees: np.ndarray) -> np.ndarray:
     """Return 1 / degree, and 0 where the degree is 0."""
-    return np.divide(1.0, degrees, out=np.zeros(len(degrees)), where=degrees > 0)
+    inverse: np.ndarray = np.divide(1.0, degrees, out=np.zeros(len(degrees)), where=degrees > 0)
+    return inverse
 
 
 def _maximum(matrix: sp.csr_matrix, item_vectors: Matrix) -> Matrix:

@@ -78,11 +78,11 @@ def _columns(
     """Return the columns that `how` keeps, or None if it combines columns instead."""
     d_llm = values.shape[1]
     if how is Selection.RAND:
-        return np.sort(rng.choice(d_llm, size=k, replace=False))
+        return np.sort(rng.choice(np.arange(d_llm), size=k, replace=False))
     if how is Selection.RAND_WITH_REPLACEMENT:
         return rng.integers(d_llm, size=k)
     if how is Selection.UNI:
-        return np.arange(k) * (d_llm // k)
+        return np.arange(0, k * (d_llm // k), d_llm // k)
     if how is Selection.PREFIX:
         return np.arange(k)
     if how is Selection.VAR:
@@ -96,7 +96,7 @@ def _project(values: Matrix, k: int, how: Selection, rng: np.random.Generator) -
     d_llm = values.shape[1]
     if how is Selection.RANDOM_PROJECTION:
         mapping = rng.standard_normal((d_llm, k)) / np.sqrt(k)
-        return (values @ mapping).astype(np.float32)
+        return np.asarray(values @ mapping, dtype=np.float32)
     exact = values.astype(np.float64)
     if how is not Selection.SVD:
         exact -= exact.mean(axis=0)
@@ -108,7 +108,7 @@ def _project(values: Matrix, k: int, how: Selection, rng: np.random.Generator) -
         kept = eigenvalues > noise
         projected[:, kept] /= np.sqrt(eigenvalues[kept] / len(exact))
         projected[:, ~kept] = 0.0
-    return projected.astype(np.float32)
+    return np.asarray(projected, dtype=np.float32)
 
 
 def _leading(gram: npt.NDArray[np.float64], k: int) -> tuple[np.ndarray, np.ndarray]:

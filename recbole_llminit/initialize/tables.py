@@ -46,16 +46,12 @@ def starting_tables(
     return _scaled(start, settings.rescale, items), pooled
 
 
-def _selected(
-    vectors: Matrix, train_matrix: sp.csr_matrix, settings: Settings, k: int, seed: int
-) -> Matrix:
+def _selected(vectors: Matrix, train_matrix: sp.csr_matrix, settings: Settings, k: int, seed: int) -> Matrix:
     scope = None
     if settings.scope is Scope.POPULAR:
         degrees = np.asarray(train_matrix.sum(axis=0)).ravel()[1:]
         scope = popular_items(degrees.astype(np.int64))
-    return select(
-        vectors, k, settings.selection, seed=seed, scope=scope, center=settings.center
-    )
+    return select(vectors, k, settings.selection, seed=seed, scope=scope, center=settings.center)
 
 
 def _nobodys_own(n: int, seed: int) -> np.ndarray:

@@ -36,14 +36,12 @@ class LLMInit:
         self.llm_vectors_hash = loaded.hash if loaded else None
         if loaded and settings.selection == "full":
             config[width_key(config["model"])] = loaded.matrix.shape[1]
-        super().__init__(config, dataset)
+        super().__init__(config, dataset)  # type: ignore[call-arg]  # the host's
         if loaded:
             _overwrite(self, loaded.matrix, dataset, settings, config["seed"])
 
 
-def _overwrite(
-    model: Any, vectors: np.ndarray, dataset: Any, settings: Settings, seed: int
-) -> None:
+def _overwrite(model: Any, vectors: np.ndarray, dataset: Any, settings: Settings, seed: int) -> None:
     """Copy the starting tables into ``item_embedding`` and, if there is one, ``user_embedding``.
 
     Rows beyond the dataset's (BERT4Rec's mask token) keep the host's values.

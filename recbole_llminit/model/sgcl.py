@@ -72,7 +72,7 @@ def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> to
     return (torch.log(crowd) + (1 - (x * y).sum(dim=1)) / temperature).sum()
 
 
-class _Crowd(torch.autograd.Function):
+class _Crowd(torch.autograd.Function):  # type: ignore[misc]
     """For each unit vector, sum over c of exp((x_b.x_c - 1) / t): (batch, d) to (batch,).
 
     The (batch, batch) similarities are symmetric, so that one exponential and no further table of

@@ -29,7 +29,9 @@ def test_vectors_come_in_recboles_order(world: World) -> None:
 
 def test_none_loads_nothing(world: World) -> None:
     for value in ("none", None):
-        assert load_item_vectors(config_of("LLMInitBPR", world, llm_embedding=value), dataset_of(world)) is None
+        assert (
+            load_item_vectors(config_of("LLMInitBPR", world, llm_embedding=value), dataset_of(world)) is None
+        )
 
 
 def test_by_name_by_path_and_as_text(world: World, tmp_path: Path) -> None:
@@ -68,13 +70,20 @@ def test_other_texts_are_refused_with_both_hashes(world: World, tmp_path: Path) 
     np.save(tmp_path / "v.npy", world.vectors.astype(np.float32))
     (tmp_path / "ids.txt").write_text("\n".join(world.tokens))
     table = from_matrix(
-        tmp_path / "v.npy", tmp_path / "ids.txt", encoder="e", template="{title}", item_file=item_file, command="again"
+        tmp_path / "v.npy",
+        tmp_path / "ids.txt",
+        encoder="e",
+        template="{title}",
+        item_file=item_file,
+        command="again",
     )
     save(table, folder / "checked.safetensors")
     config = config_of("LLMInitBPR", world, llm_embedding="checked")
     assert load_item_vectors(config, dataset_of(world)).hash == table.card.vectors_sha256
     item_file.write_text(item_file.read_text().replace("title i3\n", "another\n"))
-    with pytest.raises(UserError, match=r"made from other texts.*\(texts \w{12}, card \w{12}\); encode again: again"):
+    with pytest.raises(
+        UserError, match=r"made from other texts.*\(texts \w{12}, card \w{12}\); encode again: again"
+    ):
         load_item_vectors(config, dataset_of(world))
 
 
@@ -112,7 +121,11 @@ def test_an_embedding_wider_than_the_vectors_is_refused(world: World) -> None:
 
 def test_users_without_training_items_start_at_zero(world: World) -> None:
     """A random split leaves some users nothing to train on; SGL's loss over all users stays finite."""
-    made = parts("LLMInitSGL", world, eval_args={"split": {"RS": [0.2, 0.4, 0.4]}, "group_by": "none", "order": "RO", "mode": "full"})
+    made = parts(
+        "LLMInitSGL",
+        world,
+        eval_args={"split": {"RS": [0.2, 0.4, 0.4]}, "group_by": "none", "order": "RO", "mode": "full"},
+    )
     degrees = np.asarray(made.train._dataset.inter_matrix("csr").sum(axis=1)).ravel()
     table = made.model.user_embedding.weight.detach().numpy()
     assert (degrees[1:] == 0).any()

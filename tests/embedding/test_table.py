@@ -21,7 +21,9 @@ TABLE = VectorTable.build(("a", "b", "ü"), np.arange(6, dtype=np.float16).resha
 
 @settings(max_examples=40, deadline=None)
 @given(arrays(np.float32, (3, 4), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
-def test_text_and_binary_load_to_the_same_bits(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> None:
+def test_text_and_binary_load_to_the_same_bits(
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray
+) -> None:
     folder = tmp_path_factory.mktemp("t")
     table = VectorTable.build(("a", "b", "c"), values, CARD)
     for file in (folder / "x.safetensors", folder / "x.itememb"):

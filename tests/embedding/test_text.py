@@ -21,7 +21,13 @@ def item_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("title", "brand", "text"),
-    [("Pen", "Bic", "Pen. Bic!"), ("Pen", "", "Pen!"), ("", "Bic", "Bic!"), ("", "", ""), (" a  b ", "c", "a b. c!")],
+    [
+        ("Pen", "Bic", "Pen. Bic!"),
+        ("Pen", "", "Pen!"),
+        ("", "Bic", "Bic!"),
+        ("", "", ""),
+        (" a  b ", "c", "a b. c!"),
+    ],
 )
 def test_missing_fields_drop_out(title: str, brand: str, text: str) -> None:
     assert render("{title}. {brand}!", {"title": title, "brand": brand}) == text
@@ -48,7 +54,11 @@ def test_hash_depends_on_texts_and_their_order() -> None:
 
 @pytest.mark.parametrize(
     ("template", "message"),
-    [("{titel}", "no column 'titel'.*Did you mean 'title'"), ("text", "names no column"), ("{title", "template")],
+    [
+        ("{titel}", "no column 'titel'.*Did you mean 'title'"),
+        ("text", "names no column"),
+        ("{title", "template"),
+    ],
 )
 def test_bad_templates(item_file: Path, template: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -34,7 +34,9 @@ def test_adjacency_equals_the_dense_formula(pairs: list[tuple[int, int]]) -> Non
 
 @settings(max_examples=30, deadline=None)
 @given(PAIRS, st.integers(0, 3))
-def test_propagation_and_its_gradient_equal_dense_algebra(pairs: list[tuple[int, int]], n_layers: int) -> None:
+def test_propagation_and_its_gradient_equal_dense_algebra(
+    pairs: list[tuple[int, int]], n_layers: int
+) -> None:
     adjacency = normalized_adjacency(matrix(pairs))
     dense = torch.from_numpy(adjacency.toarray())
     x = torch.randn(12, 3, requires_grad=True)

@@ -22,7 +22,13 @@ MATRICES = st.tuples(st.integers(2, 9), st.integers(2, 7)).flatmap(
 
 @pytest.mark.parametrize(
     ("how", "k", "columns"),
-    [("var", 2, [1, 2]), ("var", 3, [1, 2, 3]), ("uni", 2, [0, 2]), ("uni", 3, [0, 1, 2]), ("prefix", 2, [0, 1])],
+    [
+        ("var", 2, [1, 2]),
+        ("var", 3, [1, 2, 3]),
+        ("uni", 2, [0, 2]),
+        ("uni", 3, [0, 1, 2]),
+        ("prefix", 2, [0, 1]),
+    ],
 )
 def test_columns_by_hand(how: str, k: int, columns: list[int]) -> None:
     """Variances are 0, 4, 3 and 2; uniform steps are floor(4 / k)."""
@@ -68,7 +74,9 @@ def test_pca_by_hand() -> None:
 
 def test_whiten_gives_unit_variance_and_zeros_beyond_the_rank() -> None:
     rng = np.random.default_rng(0)
-    white = select(rng.normal(size=(200, 8)).astype(np.float32) * np.arange(1, 9, dtype=np.float32), 5, "whiten")
+    white = select(
+        rng.normal(size=(200, 8)).astype(np.float32) * np.arange(1, 9, dtype=np.float32), 5, "whiten"
+    )
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(5), atol=1e-3)
     few = select(rng.normal(size=(3, 8)).astype(np.float32), 5, "whiten")  # rank 2 when centred
     np.testing.assert_allclose(few[:, 2:], 0)

@@ -23,7 +23,9 @@ DEFAULTS = {
 PLAIN = Settings(Selection.VAR, Scope.ALL, False, Pooling.MEAN, "none", False)
 RNG = np.random.default_rng(3)
 VECTORS = np.vstack([np.zeros(6), RNG.normal(size=(9, 6))]).astype(np.float32)
-TRAIN = sp.csr_matrix((RNG.random((5, 10)) < 0.4) * (np.arange(5) > 0)[:, None] * (np.arange(10) > 0), dtype=float)
+TRAIN = sp.csr_matrix(
+    (RNG.random((5, 10)) < 0.4) * (np.arange(5) > 0)[:, None] * (np.arange(10) > 0), dtype=float
+)
 HOST = {"items": np.full((10, 4), 0.5, np.float32), "users": np.full((5, 4), 0.25, np.float32)}
 
 

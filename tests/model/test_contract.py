@@ -20,15 +20,28 @@ SEQUENTIAL = ("BERT4Rec", "Caser", "CORE", "FOSSIL", "GRU4Rec", "HGN", "HRM", "L
 SEQUENTIAL += ("NextItNet", "NPE", "SASRec", "SHAN", "SINE", "SRGNN", "STAMP", "TransRec")
 # What a host needs to be small, or to fit a world of 40 items.
 SMALL: dict[str, dict[str, Any]] = {
-    "ConvNCF": {"embedding_size": 16, "cnn_channels": [1, 4, 4], "cnn_kernels": [4, 4], "cnn_strides": [4, 4]},
-    "NNCF": {"ui_embedding_size": 8, "neigh_embedding_size": 8, "num_conv_kernel": 4, "conv_kernel_size": 3,
-             "pool_kernel_size": 3, "neigh_num": 5},
+    "ConvNCF": {
+        "embedding_size": 16,
+        "cnn_channels": [1, 4, 4],
+        "cnn_kernels": [4, 4],
+        "cnn_strides": [4, 4],
+    },
+    "NNCF": {
+        "ui_embedding_size": 8,
+        "neigh_embedding_size": 8,
+        "num_conv_kernel": 4,
+        "conv_kernel_size": 3,
+        "pool_kernel_size": 3,
+        "neigh_num": 5,
+    },
     "NGCF": {"hidden_size_list": [8, 8]},
     "SINE": {"prototype_size": 8, "interest_size": 2},
     "NextItNet": {"block_num": 1},
     "FOSSIL": {"high_order_L": 2},
 }
-SMALL |= {name: {"n_heads": 2, "inner_size": 16, "n_layers": 1} for name in ("SASRec", "BERT4Rec", "LightSANs")}
+SMALL |= {
+    name: {"n_heads": 2, "inner_size": 16, "n_layers": 1} for name in ("SASRec", "BERT4Rec", "LightSANs")
+}
 
 DISAGREE = {
     "CORE": "RecBole's CORE normalises item vectors in full_sort_predict and not in predict",

@@ -1,0 +1,111 @@
+"""RecBole's own entry points, with plugin models, unchanged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recbole.quick_start import load_data_and_model, objective_function, run_recbole
+from recbole.trainer import HyperTuning
+from recbole.utils.case_study import full_sort_scores, full_sort_topk
+
+import recbole_llminit
+from tests.conftest import World, parts, run, settings
+
+MODEL = "LLMInitBPR"
+
+
+def checkpoint() -> str:
+    return str(next(Path("saved").glob("*.pth")))
+
+
+def test_run_recbole_returns_what_recbole_returns(world: World) -> None:
+    files = recbole_llminit.config_files(MODEL, world.name)
+    result = run_recbole(MODEL, world.name, config_file_list=files, config_dict=settings(world))
+    assert set(result) == {"best_valid_score", "valid_score_bigger", "best_valid_result", "test_result"}
+    assert 0 < result["test_result"]["recall@5"] <= 1
+
+
+def test_checkpoint_in_a_fresh_process(world: World) -> None:
+    """`load_data_and_model` needs the package imported, and nothing else."""
+    first = run(MODEL, world)
+    code = (
+        "import sys, recbole_llminit\n"
+        "from recbole.quick_start import load_data_and_model\n"
+        "from recbole.utils import get_trainer\n"
+        f"config, model, _, train, valid, test = load_data_and_model({checkpoint()!r})\n"
+        "trainer = get_trainer(config['MODEL_TYPE'], config['model'])(config, model)\n"
+        "trainer.eval_collector.data_collect(train)\n"
+        "print(type(model).__name__, trainer.evaluate(test, load_best_model=False)['ndcg@5'])\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split()[-2:] == [MODEL, str(first["test"]["ndcg@5"])]
+
+
+def test_case_study(world: World) -> None:
+    run(MODEL, world)
+    _, model, dataset, _, _, test = load_data_and_model(checkpoint())
+    users = dataset.token2id("user_id", ["u1", "u2"])
+    scores, items = full_sort_topk(users, model, test, k=5)
+    assert items.shape == (2, 5)
+    full = full_sort_scores(users, model, test)
+    assert full.shape == (2, 41)
+    torch.testing.assert_close(scores, full.topk(5).values)
+    for row, user in enumerate(users):
+        history = set(test.uid2history_item[user].tolist())
+        assert len(history) == 9  # ten interactions, one held out
+        assert not history & set(items[row].tolist())
+
+
+def test_resume_goes_on_where_it_stopped(world: World) -> None:
+    run(MODEL, world, epochs=2)
+    saved = checkpoint()
+    stopped = torch.load(saved, weights_only=False)
+    made = parts(MODEL, world, epochs=5, resume=saved)
+    made.trainer.fit(made.train, made.valid)
+    assert list(made.trainer.train_loss_dict) == list(range(stopped["epoch"] + 1, 5))
+    result = run(MODEL, world, epochs=5, resume=saved)
+    assert result["epochs"] == 5
+
+
+@pytest.mark.slow
+def test_a_spawned_process_finds_the_model(tmp_path: Path) -> None:
+    """`run_recboles` starts processes that import the run script: its top-level import registers."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import recbole_llminit\n"
+        "from recbole.utils import get_model\n"
+        "import torch.multiprocessing as mp\n"
+        "def look(rank):\n"
+        "    from recbole.quick_start.quick_start import run_recboles\n"
+        "    print(rank, get_model('LLMInitSGCL').__name__, run_recboles.__name__)\n"
+        "if __name__ == '__main__':\n"
+        "    mp.spawn(look, nprocs=1, join=True)\n"
+    )
+    out = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert out.stdout.split() == ["0", "LLMInitSGCL", "run_recboles"], out.stderr
+
+
+@pytest.mark.parametrize("algo", ["exhaustive", "random", "bayes"])
+def test_hyper_tuning(algo: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hyperopt")
+    monkeypatch.setattr(sys, "argv", ["test", f"--model={MODEL}", f"--dataset={world.name}"])
+    fixed = Path("fixed.yaml")
+    keys = {**settings(world), "topk": [1, 5]}
+    fixed.write_text("\n".join(f"{key}: {value}" for key, value in keys.items()))
+    search = HyperTuning(
+        objective_function,
+        params_dict={"choice": {"llm_selection": ["var", "pca"], "learning_rate": [0.1, 0.001]}},
+        fixed_config_file_list=[*recbole_llminit.config_files(MODEL, world.name), str(fixed)],
+        algo=algo,
+        max_evals=3,
+    )
+    search.run()
+    assert len(search.params2result) == 4 if algo == "exhaustive" else 1 <= len(search.params2result) <= 3
+    assert np.isfinite(search.best_score)
+    assert set(search.best_params) == {"llm_selection", "learning_rate"}
