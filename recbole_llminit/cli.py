@@ -266,3 +266,6 @@ def report(argv: list[str]) -> None:
 
 
 _VERBS = {"run": run, "tune": tune, "encode": encode, "report": report}
+
+if __name__ == "__main__":
+    sys.exit(main())

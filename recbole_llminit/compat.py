@@ -153,7 +153,7 @@ def deprecation_noise(_: types.ModuleType) -> None:
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp\.GradScaler", category=FutureWarning)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"recbole\.", message=".*non-writable")
+    warnings.filterwarnings("ignore", message=r"torch\.sparse\.SparseTensor")
     logging.getLogger("hyperopt").setLevel(logging.WARNING)
 
 

@@ -1,0 +1,45 @@
+# The verbs of this project. Python 3.10 or newer and make are all a machine needs.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PIP     = $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES = setup.cfg pyproject.toml constraints.txt
+
+.PHONY: help demo test lint compat clean
+
+help:
+	@echo "make demo    train SGCL and LLMInitSGCL on ml-100k and print a table (minutes)"
+	@echo "make test    lint, types and tests"
+	@echo "make lint    lint and types alone"
+	@echo "make compat  a smoke test on several NumPy, SciPy, pandas and Python versions"
+	@echo "make clean   remove $(VENV) and what runs left behind"
+
+# RecBole pins a ray that has no wheel for Python 3.12 and newer: there RecBole is installed by itself.
+$(VENV)/.base: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 12))" || $(PIP) install --no-deps recbole==1.2.1
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) install -c constraints.txt -e ".[test,tune]"
+	touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/python run_recbole_llminit.py --model=SGCL --dataset=ml-100k --result_file=saved/demo/SGCL.json
+	$(BIN)/python run_recbole_llminit.py --model=LLMInitSGCL --dataset=ml-100k --result_file=saved/demo/LLMInitSGCL.json
+	@$(BIN)/recbole-llminit report saved/demo/SGCL.json saved/demo/LLMInitSGCL.json
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -m "slow or not slow" -n 2
+
+compat:
+	$(PYTHON) tests/compat_matrix.py
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info log log_tensorboard saved
