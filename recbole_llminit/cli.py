@@ -41,6 +41,10 @@ def guarded(command: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
             if message := _host_error(str(error)):
                 return _fail(message)
             raise
+        except Exception as error:
+            if message := _child_error(str(error)):
+                return _fail(message)
+            raise
         return 0
 
     run_guarded.__doc__ = command.__doc__
@@ -79,6 +83,13 @@ def _host_error(message: str) -> str | None:
     return next((text for part, text in known.items() if part in message), None)
 
 
+def _child_error(message: str) -> str | None:
+    """Return what a process started by ``--nproc`` says of the user's input, from its traceback."""
+    last = message.strip().splitlines()[-1] if message.strip() else ""
+    name, found, text = last.partition("UserError: ")
+    return text if found and name.startswith("recbole_llminit.") else None
+
+
 def _run_parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -111,7 +122,9 @@ def _prepare(args: argparse.Namespace, overrides: dict[str, str]) -> list[str]:
     from recbole_llminit.preflight import checked_files
 
     sys.argv = [sys.argv[0], f"--model={args.model}", f"--dataset={args.dataset}"]
-    sys.argv += [f"--{key}={value}" for key, value in overrides.items()]
+    # `auto` is a question; the answer is the name that the protocol's file gives itself.
+    answered = {k: v for k, v in overrides.items() if (k, v) != ("protocol", "auto")}
+    sys.argv += [f"--{key}={value}" for key, value in answered.items()]
     return checked_files(args.model, args.dataset, args.config_files.split(), overrides)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from logging import getLogger
@@ -85,6 +86,7 @@ def _config(model: str, dataset: str, files: list[str]) -> Any:
         raise UserError(f"config: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
+@functools.cache
 def known_keys() -> set[str]:
     """Return every config key that RecBole's files or code, or this package's files, name."""
     import recbole
@@ -92,8 +94,7 @@ def known_keys() -> set[str]:
     keys = set(_OWN_FLAGS)
     root = Path(recbole.__file__).parent
     for file in (*root.glob("properties/**/*.yaml"), *PROPS.glob("**/*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        keys |= content.keys() if isinstance(content, dict) else set()
+        keys |= set(re.findall(r"^(\w+) *:", file.read_text(encoding="utf-8"), flags=re.MULTILINE))
     for code in root.glob("**/*.py"):
         text = code.read_text(encoding="utf-8")
         keys |= set(re.findall(r"""(?:config|config_dict)\[["'](\w+)["']\]""", text))
@@ -130,9 +131,16 @@ def _check_dataset(config: Any) -> None:
     there = sorted({*there, "ml-100k"})
     raise UserError(
         f"unknown dataset '{dataset}': {folder / dataset}.inter does not exist (there are "
-        f"{', '.join(there)}).{nearest(dataset, there)} `recbole-llminit prepare {dataset}` writes it "
-        "where a recipe exists; --data_path=FOLDER looks elsewhere"
+        f"{', '.join(there)}).{nearest(dataset, there)} Put its atomic files there{_recipes()}, or look "
+        "elsewhere with --data_path=FOLDER"
     )
+
+
+def _recipes() -> str:
+    """Name the datasets that ``recbole-llminit prepare`` has a recipe for."""
+    files = sorted((PROPS / "dataset").glob("*.yaml"))
+    names = [file.stem for file in files if "prepare" in _mapping(file)]
+    return f", make one of {', '.join(names)} with `recbole-llminit prepare NAME`" if names else ""
 
 
 def _check_settings(config: Any) -> None:

@@ -37,7 +37,7 @@ def test_run_writes_a_result(world: World) -> None:
     assert result["config"]["llm_selection"] == "pca"  # a user's file wins over ours
     assert result["config"]["learning_rate"] == 0.02  # the command line wins over the file
     assert result["counts"] == {"users": 60, "items": 40, "interactions": 600}
-    assert result["protocol"] == "auto"
+    assert result["protocol"] == "masked"
     assert result["versions"]["recbole"] == "1.2.1"
     assert set(result["seconds"]) == {"start_up", "train", "evaluate", "total"}
     assert result["seconds"]["total"] >= result["seconds"]["train"] > 0

@@ -21,7 +21,7 @@ def read_items(file: Path) -> pd.DataFrame:
         UserError: If the file is missing, has no ``item_id`` or holds an item twice.
     """
     if not file.is_file():
-        raise UserError(f"no item texts: {file} does not exist; `recbole-llminit prepare` writes it")
+        raise UserError(f"no item texts: {file} does not exist; expected RecBole's .item file")
     items = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8")
     items.columns = pd.Index([str(column).split(":")[0] for column in items.columns])
     if "item_id" not in items:

@@ -100,7 +100,8 @@ class _Watch:
         return {
             "model": config["model"],
             "dataset": config["dataset"],
-            "protocol": config["protocol"],
+            # Every protocol file names itself: what is still `auto` read none.
+            "protocol": "recbole" if config["protocol"] in (None, "auto") else config["protocol"],
             "counts": {
                 "users": dataset.user_num - 1,
                 "items": dataset.item_num - 1,
