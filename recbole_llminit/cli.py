@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,11 @@ _EXTRAS = {"faiss": "ncl", "hyperopt": "tune", "sentence_transformers": "encode"
 _RUN_EXAMPLE = """example:
   %(prog)s --model=LLMInitSGCL --dataset=ml-100k --llm_selection=var --seed=2020
 any other key of RecBole or of props/ is given as --key=value, and wins over every file"""
+
+
+_TUNE_EXAMPLE = """example:
+  echo "learning_rate loguniform -8,-5" > space.test
+  %(prog)s --model=LLMInitSGCL --dataset=ml-100k --params_file=space.test --algo=bayes --max_evals=20"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +44,13 @@ def guarded(command: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
         except ImportError as error:
             return _fail(_missing(error))
         except ValueError as error:
-            if message := _host_error(str(error)):
+            if message := _host_error(error):
                 return _fail(message)
             raise
+        except OSError as error:
+            if error.filename is None:
+                raise
+            return _fail(f"{error.filename}: {error.strerror}")
         except Exception as error:
             if message := _child_error(str(error)):
                 return _fail(message)
@@ -70,8 +80,9 @@ def _missing(error: ImportError) -> str:
     return str(error)
 
 
-def _host_error(message: str) -> str | None:
-    """Explain the errors RecBole raises about the user's data while it loads and splits it."""
+def _host_error(error: ValueError) -> str | None:
+    """Explain an error that RecBole raises about the user's data while it loads and splits it."""
+    message = " ".join(str(error).split())
     known = {
         "Some feat is empty": "the filters leave no interaction: loosen user_inter_num_interval, "
         "item_inter_num_interval or val_interval",
@@ -80,7 +91,10 @@ def _host_error(message: str) -> str | None:
         "Training loss is nan": "the training loss is not a number: lower learning_rate",
         "not in inter_feat": f"{message} Add its column to the .inter file or to load_col",
     }
-    return next((text for part, text in known.items() if part in message), None)
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).parts
+    of_the_data = "recbole" in raised_in and {"data", "config"} & set(raised_in)
+    own_words = message if of_the_data else None
+    return next((text for part, text in known.items() if part in message), own_words)
 
 
 def _child_error(message: str) -> str | None:
@@ -90,17 +104,18 @@ def _child_error(message: str) -> str | None:
     return text if found and name.startswith("recbole_llminit.") else None
 
 
-def _run_parser(prog: str, description: str) -> argparse.ArgumentParser:
+def _run_parser(prog: str, description: str, example: str = _RUN_EXAMPLE) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
-        epilog=_RUN_EXAMPLE,
+        epilog=example,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", "-m", default="LLMInitSGCL", help="name of a model (%(default)s)")
     parser.add_argument("--dataset", "-d", default="ml-100k", help="name of a dataset (%(default)s)")
     parser.add_argument("--config_files", default="", help='YAML files: "a.yaml b.yaml"')
+    parser.add_argument("--quiet", "-q", action="store_true", help="no log and no progress bars")
     return parser
 
 
@@ -121,11 +136,15 @@ def _prepare(args: argparse.Namespace, overrides: dict[str, str]) -> list[str]:
     """Hand the overrides to RecBole's config, which reads ``sys.argv``, and check the input."""
     from recbole_llminit.preflight import checked_files
 
+    if args.quiet:
+        overrides = {"state": "WARNING", "show_progress": "False"} | overrides
     sys.argv = [sys.argv[0], f"--model={args.model}", f"--dataset={args.dataset}"]
     # `auto` is a question; the answer is the name that the protocol's file gives itself.
     answered = {k: v for k, v in overrides.items() if (k, v) != ("protocol", "auto")}
     sys.argv += [f"--{key}={value}" for key, value in answered.items()]
-    return checked_files(args.model, args.dataset, args.config_files.split(), overrides)
+    return checked_files(
+        args.model, args.dataset, args.config_files.split(), overrides, getattr(args, "nproc", 1)
+    )
 
 
 @guarded
@@ -142,15 +161,12 @@ def run(argv: list[str]) -> None:
         parser.add_argument(f"--{flag}", type=kind, default=value, help="as in RecBole (%(default)s)")
     parser.add_argument("--resume", metavar="PATH", help="go on from a checkpoint")
     parser.add_argument("--list-models", action="store_true", help="print every model and stop")
-    parser.add_argument("--quiet", "-q", action="store_true", help="no log and no progress bars")
     args, rest = parser.parse_known_args(argv)
     if args.list_models:
         return _list_models()
     overrides = _overrides(parser, rest)
     if args.resume:
         overrides["resume"] = args.resume
-    if args.quiet:
-        overrides = {"state": "WARNING", "show_progress": "False"} | overrides
     files = _prepare(args, overrides)
     from recbole.quick_start import run as recbole_run
 
@@ -183,7 +199,9 @@ def _list_models() -> None:
 @guarded
 def tune(argv: list[str]) -> None:
     """Search hyper-parameters with RecBole's HyperTuning."""
-    parser = _run_parser("recbole-llminit tune", "Search hyper-parameters with RecBole's HyperTuning.")
+    parser = _run_parser(
+        "recbole-llminit tune", "Search hyper-parameters with RecBole's HyperTuning.", _TUNE_EXAMPLE
+    )
     parser.add_argument("--params_file", type=Path, required=True, help="search space in RecBole's format")
     parser.add_argument("--algo", choices=("exhaustive", "random", "bayes"), default="exhaustive")
     parser.add_argument("--max_evals", type=int, default=100, help="most trials of random and bayes")
@@ -192,7 +210,10 @@ def tune(argv: list[str]) -> None:
     args, rest = parser.parse_known_args(argv)
     if not args.params_file.is_file():
         raise UserError(f"--params_file: '{args.params_file}' does not exist")
-    files = _prepare(args, _overrides(parser, rest))
+    overrides = _overrides(parser, rest)
+    if "result_file" in overrides:
+        raise UserError("result_file is of one run; name --output_file for the results of a search")
+    files = _prepare(args, overrides)
     from recbole.quick_start import objective_function
     from recbole.trainer import HyperTuning
 
@@ -229,6 +250,7 @@ def encode(argv: list[str]) -> None:
     parser.add_argument("--ids", type=Path, help="item tokens of --from, one a line")
     parser.add_argument("--name", help="name of the table (the encoder's)")
     parser.add_argument("--atomic", action="store_true", help="write RecBole's text form, NAME.itememb")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar and no summary")
     parser.add_argument("--batch-size", type=int, default=32, help="texts per step (%(default)s)")
     parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
     args = parser.parse_args(argv)
@@ -237,6 +259,8 @@ def encode(argv: list[str]) -> None:
 
     command = "recbole-llminit encode " + shlex.join(argv)
     items = make.item_file(args.data_path, args.dataset)
+    if args.atomic and args.name:
+        raise UserError("--atomic writes DATASET.itememb; --name belongs to the binary form")
     if (args.matrix is None) != (args.ids is None):
         raise UserError("--from and --ids go together: a matrix and the item token of each row")
     if args.matrix is not None:
@@ -252,12 +276,19 @@ def encode(argv: list[str]) -> None:
         raise UserError(f"--template is missing: {make.columns_hint(items)}")
     else:
         table = make.from_texts(
-            items, encoder=args.encoder, template=args.template, batch_size=args.batch_size, command=command
+            items,
+            encoder=args.encoder,
+            template=args.template,
+            batch_size=args.batch_size,
+            quiet=args.quiet,
+            command=command,
         )
     name = args.dataset if args.atomic else args.name or Path(args.encoder).name
     suffix = ITEMEMB if args.atomic else "safetensors"
     file = args.data_path / args.dataset / f"{name}.{suffix}"
     save(table, file)
+    if args.quiet:
+        return
     print(f"{file}: {len(table.ids)} items, {table.vectors.shape[1]} dimensions, {table.vectors.dtype}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.abc
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import logging
@@ -20,6 +21,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import wrapt
+
+from recbole_llminit.wrapping import wrap
 
 _ISSUES = "https://github.com/RUCAIBox/RecBole/issues"
 
@@ -57,6 +60,8 @@ def supported_pandas(_: types.ModuleType) -> None:
     """
     version = importlib.metadata.version("pandas")
     if int(version.split(".")[0]) >= 3:
+        sys.modules.pop("recbole", None)  # a hook runs once; a second import is to be refused as well
+        wrapt.register_post_import_hook(supported_pandas, "recbole")
         raise ImportError(
             f"pandas {version} silently corrupts RecBole's features; install a supported one: "
             "pip install 'pandas>=2.0,<3'"
@@ -107,12 +112,14 @@ def no_gpu_means_cpu(_: types.ModuleType) -> None:
     Reported in RUCAIBox/UniSRec #23; retired by a RecBole that reads ``use_gpu`` there.
     """
 
-    def init_device(wrapped: Callable[..., None], config: Any, args: Any, kwargs: Any) -> None:
-        if config.final_config_dict.get("use_gpu") is False:
-            config.final_config_dict["gpu_id"] = ""
-        wrapped(*args, **kwargs)
+    def init_device(original: Callable[..., None], config: Any) -> None:
+        original(config)
+        if config.final_config_dict.get("use_gpu") is False and config["single_spec"]:
+            import torch
 
-    wrapt.wrap_function_wrapper("recbole.config.configurator", "Config._init_device", init_device)
+            config["device"] = torch.device("cpu")
+
+    wrap("recbole.config.configurator", "Config._init_device", init_device)
 
 
 def report_outside_ray(quick_start: Any) -> None:
@@ -171,6 +178,7 @@ class _RayTuneStandIn(importlib.abc.MetaPathFinder):
         """Put the stand-in in place when the quick start is about to be imported; find nothing."""
         if name == "recbole.quick_start" and importlib.util.find_spec("ray") is None:
             ray = types.ModuleType("ray")
+            ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)
             ray.tune = types.ModuleType("ray.tune")  # type: ignore[attr-defined]
             sys.modules.update({"ray": ray, "ray.tune": ray.tune})
 

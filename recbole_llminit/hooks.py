@@ -9,28 +9,32 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable
 from logging import getLogger
+from pickle import UnpicklingError
 from typing import Any
-
-import wrapt
 
 from recbole_llminit import registry
 from recbole_llminit.errors import UserError
+from recbole_llminit.wrapping import wrap
 
 
-def _model_defaults(wrapped: Callable[..., None], config: Any, args: Any, kwargs: Any) -> None:
+def _model_defaults(
+    original: Callable[..., None], config: Any, model: str, cls: type[Any], dataset: str
+) -> None:
     """Load ``LLMInit<X>``'s defaults as X's, including RecBole's special cases for X, then ours."""
+    from recbole.utils import ModelType
 
-    def load(model: str, model_class: type[Any], dataset: str) -> None:
-        wrapped(registry.host_name(model), model_class, dataset)
-        if registry.is_ours(model):
-            for file in registry.default_files(model):
-                if file.is_file():
-                    config._update_internal_config_dict(str(file))
+    original(config, registry.host_name(model), cls, dataset)
+    defaults = config.internal_config_dict
+    if registry.is_ours(model):
+        for file in registry.default_files(model):
+            if file.is_file():
+                config._update_internal_config_dict(str(file))
+    columns, time = defaults["load_col"]["inter"], defaults["TIME_FIELD"]
+    if _is_in_house(config, model) and cls.type == ModelType.SEQUENTIAL and time not in columns:
+        columns.append(time)  # sequences are in order of time; RecBole's sample defaults leave it out
 
-    load(*args, **kwargs)
 
-
-def _negatives(wrapped: Callable[[], dict[str, Any]], config: Any, *_: Any) -> dict[str, Any]:
+def _negatives(original: Callable[..., dict[str, Any]], config: Any) -> dict[str, Any]:
     """Draw no negatives for a model that has no use for them.
 
     These are SGCL and MixSGCL, whatever the user says, and sequential models with a cross-entropy
@@ -38,10 +42,9 @@ def _negatives(wrapped: Callable[[], dict[str, Any]], config: Any, *_: Any) -> d
     """
     from recbole.utils import ModelType
 
-    final = wrapped()
-    in_house = registry.is_ours(config.model) or "protocol" in final
+    final = original(config)
     by_loss = (
-        in_house
+        _is_in_house(config, config.model)
         and final["MODEL_TYPE"] == ModelType.SEQUENTIAL
         and not hasattr(config.model_class, "input_type")
         and final.get("loss_type") == "CE"
@@ -54,71 +57,69 @@ def _negatives(wrapped: Callable[[], dict[str, Any]], config: Any, *_: Any) -> d
     return final
 
 
-def _dataloader(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+def _is_in_house(config: Any, model: str) -> bool:
+    """Tell whether a run is ours: by its model, or because it reads our property files."""
+    return registry.is_ours(model) or "protocol" in config.external_config_dict
+
+
+def _dataloader(original: Callable[..., Any], config: Any, phase: str) -> Any:
     """Give ``LLMInit<X>`` the dataloader that RecBole keeps for X (ENMF's, the auto-encoders')."""
-
-    def get(config: Any, phase: str) -> Any:
-        host = registry.host_name(config["model"])
-        if host == config["model"]:
-            return wrapped(config, phase)
-        return wrapped(ChainMap({"model": host}, config.final_config_dict), phase)
-
-    return get(*args, **kwargs)
+    host = registry.host_name(config["model"])
+    if host == config["model"]:
+        return original(config, phase)
+    return original(ChainMap({"model": host}, config.final_config_dict), phase)
 
 
-def _evaluation_batch(wrapped: Callable[[], None], loader: Any, *_: Any) -> None:
+def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
     """Size the batches of a full ranking in users, unless the user set ``eval_batch_size``."""
-    wrapped()
+    original(loader)
     config = loader.config
     if config["users_per_batch"] and "eval_batch_size" not in config.external_config_dict:
         from recbole_llminit.evaluation.batching import users_per_batch
 
-        loader.step = users_per_batch(config, n_items=loader._dataset.item_num)
-        per_step = 1 if loader.is_sequential else loader._dataset.item_num
-        loader.set_batch_size(loader.step * per_step)
+        n_items = loader._dataset.item_num
+        users = users_per_batch(config, n_items)
+        if loader.is_sequential and config["users_per_batch"] == "auto":
+            users = min(users, config["eval_batch_size"])  # which here counts users already
+        loader.step = users
+        loader.set_batch_size(users if loader.is_sequential else users * n_items)
 
 
-def _dataset(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+def _dataset(original: Callable[..., Any], config: Any) -> Any:
     """Refuse a cut-off that RecBole would crash on after the first epoch."""
-    dataset = wrapped(*args, **kwargs)
-    config, n_items = dataset.config, dataset.item_num - 1
+    dataset = original(config)
+    n_items = dataset.item_num - 1
     if "protocol" in config and (most := max(config["topk"])) > n_items:
         raise UserError(f"topk {most} is larger than the catalogue of {n_items} items; lower topk")
     return dataset
 
 
-def _fit(wrapped: Callable[..., Any], trainer: Any, args: Any, kwargs: Any) -> Any:
+def _fit(original: Callable[..., Any], trainer: Any, *args: Any, **kwargs: Any) -> Any:
     """Go on from the checkpoint that ``resume`` names."""
-    if trainer.config["resume"]:
-        trainer.resume_checkpoint(trainer.config["resume"])
-    return wrapped(*args, **kwargs)
+    file = trainer.config["resume"]
+    if file and trainer.start_epoch == 0:
+        try:
+            trainer.resume_checkpoint(file)
+        except (RuntimeError, KeyError, UnpicklingError, EOFError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"resume: {file} is no checkpoint of this model and data: {reason}") from error
+    return original(trainer, *args, **kwargs)
 
 
-def _run(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+def _run(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     from recbole_llminit.report.record import recorded
 
-    return recorded(wrapped, *args, **kwargs)
+    return recorded(original, *args, **kwargs)
 
 
 def install() -> None:
     """Wrap each place as soon as its module is imported."""
-    for module, name, wrapper in (
-        ("recbole.config.configurator", "Config._load_internal_config_dict", _model_defaults),
-        ("recbole.config.configurator", "Config._get_final_config_dict", _negatives),
-        ("recbole.data.utils", "get_dataloader", _dataloader),
-        (
-            "recbole.data.dataloader.general_dataloader",
-            "FullSortEvalDataLoader._init_batch_size_and_step",
-            _evaluation_batch,
-        ),
-        ("recbole.trainer.trainer", "Trainer.fit", _fit),
-        ("recbole.quick_start.quick_start", "create_dataset", _dataset),
-        ("recbole.quick_start.quick_start", "run_recbole", _run),
-    ):
-        _when_imported(module, name, wrapper)
-
-
-def _when_imported(module: str, name: str, wrapper: Callable[..., Any]) -> None:
-    wrapt.register_post_import_hook(
-        lambda imported: wrapt.wrap_function_wrapper(imported, name, wrapper), module
-    )
+    loaders = "recbole.data.dataloader.general_dataloader"
+    wrap("recbole.config.configurator", "Config._load_internal_config_dict", _model_defaults)
+    wrap("recbole.config.configurator", "Config._get_final_config_dict", _negatives)
+    wrap("recbole.data.utils", "get_dataloader", _dataloader)
+    wrap(loaders, "FullSortEvalDataLoader._init_batch_size_and_step", _evaluation_batch)
+    wrap("recbole.trainer.trainer", "Trainer.fit", _fit)
+    wrap("recbole.trainer.trainer", "NCLTrainer.fit", _fit)  # it does not call Trainer's
+    wrap("recbole.quick_start.quick_start", "create_dataset", _dataset)
+    wrap("recbole.quick_start.quick_start", "run_recbole", _run)

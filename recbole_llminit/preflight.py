@@ -24,7 +24,7 @@ _SPLIT_KEYS = ("split", "group_by", "order")
 
 
 def checked_files(
-    model: str, dataset: str, user_files: Sequence[str], overrides: dict[str, str]
+    model: str, dataset: str, user_files: Sequence[str], overrides: dict[str, str], nproc: int = 1
 ) -> list[str]:
     """Check a run's input and return its property files, the weakest first.
 
@@ -36,6 +36,7 @@ def checked_files(
         dataset: The dataset's name.
         user_files: The user's YAML files, in order.
         overrides: The user's ``--key=value``.
+        nproc: Processes on this machine, each with a GPU.
 
     Raises:
         UserError: If anything is wrong that would stop the run, in RecBole's words where they are
@@ -54,6 +55,7 @@ def checked_files(
     _warn_partial_split(config, given)
     _check_dataset(config)
     _check_settings(config)
+    _check_processes(config, nproc)
     return files
 
 
@@ -147,7 +149,19 @@ def _check_settings(config: Any) -> None:
     users_per_batch(config, n_items=1)
     if config["resume"] and not Path(config["resume"]).is_file():
         raise UserError(f"--resume: checkpoint '{config['resume']}' does not exist")
+    if config["result_file"] and Path(config["result_file"]).is_dir():
+        raise UserError(f"result_file '{config['result_file']}' is a folder; name a file in it")
     if str(config["model"]).startswith(PREFIX):
         Settings.from_config(config)
         if config["llm_embedding"] not in (None, "none"):
             find_table(config)
+
+
+def _check_processes(config: Any, nproc: int) -> None:
+    """RecBole's processes need a GPU each: it speaks NCCL only."""
+    import torch
+
+    gpus = len([gpu for gpu in str(config["gpu_id"]).split(",") if gpu]) if config["use_gpu"] else 0
+    there = min(gpus, torch.cuda.device_count())
+    if nproc > 1 and there < nproc:
+        raise UserError(f"--nproc={nproc} needs as many GPUs; gpu_id, use_gpu and this machine give {there}")

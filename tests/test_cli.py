@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recbole_llminit import cli
+from recbole_llminit.embedding.table import load
 from tests.conftest import World, settings, write_world
 
 
@@ -88,6 +89,9 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model=SASRec", "--protocol=masked"], "only support repeatable"),
         (["--config_files=none.yaml"], "config file 'none.yaml' does not exist"),
         (["--data_path=a=b"], "put a value that holds '=' into a YAML file"),
+        (["--nproc=2"], "--nproc=2 needs as many GPUs"),
+        (["--result_file=."], "result_file '.' is a folder"),
+        (["--model=GRU4RecKG"], "not found"),
         (["--resume=gone.pth"], "checkpoint 'gone.pth' does not exist"),
         (["--n=1/0"], "config: division by zero"),
         (["--embedding_size=99"], "99 must not exceed the vectors' 24"),
@@ -157,7 +161,9 @@ def test_encode_brings_a_matrix_in(tmp_path: Path, capsys: pytest.CaptureFixture
     assert card["encoder"] == "by hand"
     assert card["texts_sha256"] is None
     assert card["command"].startswith("recbole-llminit encode own --from=v.npy")
+    argv.remove("--name=mine")
     assert cli.main([*argv, f"--data-path={world.root}", "--atomic"]) == 0
+    assert load(world.root / "own" / "own.itememb").vectors.shape == (6, 2)
     assert (world.root / "own" / "own.itememb").is_file()
 
 
@@ -167,7 +173,7 @@ def test_encode_brings_a_matrix_in(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--from=v.npy"], "--from and --ids go together"),
         (["--from=no.npy", "--ids=ids.txt"], "no.npy does not exist"),
         (["--from=v.npy", "--ids=short.txt"], r"vectors of shape \(3, 2\) don't fit 2 ids"),
-        (["--from=ids.txt", "--ids=ids.txt"], "is not a .npy matrix"),
+        (["--from=ids.txt", "--ids=ids.txt"], "expected a .npy matrix"),
         ([], "no item texts"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from recbole.trainer import HyperTuning
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_llminit
+from recbole_llminit.errors import UserError
 from tests.conftest import World, parts, run, settings
 
 MODEL = "LLMInitBPR"
@@ -71,6 +73,28 @@ def test_resume_goes_on_where_it_stopped(world: World) -> None:
     assert list(made.trainer.train_loss_dict) == list(range(stopped["epoch"] + 1, 5))
     result = run(MODEL, world, epochs=5, resume=saved)
     assert result["epochs"] == 5
+
+
+def test_a_checkpoint_of_another_model_is_refused(world: World) -> None:
+    run(MODEL, world, epochs=1)
+    with pytest.raises(UserError, match="no checkpoint of this model and data"):
+        run("LLMInitLightGCN", world, embedding_size=4, resume=checkpoint())
+
+
+def test_entry_points_cross_process_borders() -> None:
+    from recbole.quick_start import run
+
+    for function in (run, run_recbole, objective_function):
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_plain_feature_models_keep_their_columns() -> None:
+    """RecBole's special cases for ml-100k survive our protocol files."""
+    from recbole.config import Config
+
+    for model in ("SASRecF", "LLMInitSASRecF"):
+        config = Config(model, "ml-100k", config_file_list=recbole_llminit.config_files(model, "ml-100k"))
+        assert "class" in config["load_col"]["item"]
 
 
 @pytest.mark.slow

@@ -37,16 +37,20 @@ def from_matrix(
             raise UserError(f"{file} does not exist")
     try:
         vectors = np.load(vectors_file, allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f"{vectors_file} is not a .npy matrix: {error}") from None
+        ids = tuple(ids_file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+    except (ValueError, EOFError) as error:
+        raise UserError(f"expected a .npy matrix and its ids as UTF-8 lines: {error}") from None
+    if not isinstance(vectors, np.ndarray):
+        raise UserError(f"{vectors_file} holds several arrays; expected one matrix in .npy")
     if not np.issubdtype(vectors.dtype, np.floating):
         raise UserError(f"{vectors_file} holds {vectors.dtype.name}; expected floating point")
-    ids = tuple(ids_file.read_text(encoding="utf-8").splitlines())
     card = Card(encoder=encoder, command=command)
     return VectorTable.build(ids, vectors, _with_texts(card, template, item_file, ids))
 
 
-def from_texts(item_file: Path, *, encoder: str, template: str, batch_size: int, command: str) -> VectorTable:
+def from_texts(
+    item_file: Path, *, encoder: str, template: str, batch_size: int, quiet: bool, command: str
+) -> VectorTable:
     """Encode every item that has a text with sentence-transformers.
 
     Args:
@@ -54,6 +58,7 @@ def from_texts(item_file: Path, *, encoder: str, template: str, batch_size: int,
         encoder: A model's name, or the folder that holds one.
         template: The text of an item, over the file's columns.
         batch_size: Texts per step.
+        quiet: Show no progress bar.
         command: What the card records as the way to make the table again.
 
     Returns:
@@ -66,7 +71,9 @@ def from_texts(item_file: Path, *, encoder: str, template: str, batch_size: int,
     """
     try:
         from sentence_transformers import SentenceTransformer
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "sentence_transformers":
+            raise
         raise ImportError(
             "encoding needs sentence-transformers: pip install 'recbole-llminit[encode]'",
             name="sentence_transformers",
@@ -82,7 +89,7 @@ def from_texts(item_file: Path, *, encoder: str, template: str, batch_size: int,
         reason = str(error).splitlines()[0]
         raise UserError(f"encoder '{encoder}': {reason}; give a folder that holds the model") from None
     vectors: npt.NDArray[np.float32] = model.encode(
-        [texts[token] for token in ids], batch_size=batch_size, show_progress_bar=True
+        [texts[token] for token in ids], batch_size=batch_size, show_progress_bar=not quiet
     )
     card = Card(encoder=Path(encoder).name, pooling=_pooling(model), command=command)
     return VectorTable.build(ids, vectors.astype(np.float16), _with_texts(card, template, item_file, ids))

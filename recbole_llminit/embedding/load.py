@@ -87,7 +87,7 @@ def _verify_texts(card: Card | None, ids: tuple[str, ...], config: Any, file: Pa
     item_file = Path(config["data_path"]) / f"{config['dataset']}.item"
     if not item_file.is_file():
         return f"encoder {card.encoder}, texts not verified (no {item_file})"
-    actual = texts_hash(texts_in_order(read_items(item_file), card.template, ids))
+    actual = texts_hash(texts_in_order(read_items(item_file, config["ITEM_ID_FIELD"]), card.template, ids))
     if actual != card.texts_sha256:
         raise UserError(
             f"{file} was made from other texts than {item_file} (texts {actual[:12]}, card "

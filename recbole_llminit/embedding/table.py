@@ -99,6 +99,8 @@ def save(table: VectorTable, file: Path) -> None:
     Raises:
         UserError: If another file that is no card lies where the card would go.
     """
+    if file.suffix == f".{ITEMEMB}" and table.card:  # text is read back in single precision
+        table = VectorTable.build(table.ids, table.vectors.astype(np.float32), table.card)
     if card_path(file).is_file():
         _parse_card(card_path(file))  # not ours to overwrite, if it is something else
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -14,19 +14,24 @@ from recbole_llminit.errors import UserError, nearest
 _SEPARATORS = " .,;:|/-"
 
 
-def read_items(file: Path) -> pd.DataFrame:
+def read_items(file: Path, id_field: str = "item_id") -> pd.DataFrame:
     """Read an atomic ``.item`` file as strings, indexed by item token; the columns lose their types.
 
     Raises:
-        UserError: If the file is missing, has no ``item_id`` or holds an item twice.
+        UserError: If the file is missing or malformed, has no id column or holds an item twice.
     """
     if not file.is_file():
         raise UserError(f"no item texts: {file} does not exist; expected RecBole's .item file")
-    items = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8")
+    try:
+        items = pd.read_csv(
+            file, sep="\t", dtype=str, keep_default_na=False, quoting=3, encoding="utf-8", index_col=False
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a table of tab-separated UTF-8: {error}") from None
     items.columns = pd.Index([str(column).split(":")[0] for column in items.columns])
-    if "item_id" not in items:
-        raise UserError(f"{file} has no column item_id:token (it has {', '.join(items.columns)})")
-    items = items.set_index("item_id")
+    if id_field not in items:
+        raise UserError(f"{file} has no column {id_field}:token (it has {', '.join(items.columns)})")
+    items = items.set_index(id_field)
     if items.index.has_duplicates:
         twice = items.index[items.index.duplicated()][0]
         raise UserError(f"{file} holds item '{twice}' more than once; keep one row per item")

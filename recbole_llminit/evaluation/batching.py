@@ -46,5 +46,6 @@ def _from_memory(model_class: type[Any], n_items: int, device: torch.device) -> 
 def _free_memory(device: torch.device) -> int:
     """Return the free memory of `device` in bytes."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return int(torch.cuda.mem_get_info(index)[0])
     return int(psutil.virtual_memory().available)

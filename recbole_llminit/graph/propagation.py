@@ -51,11 +51,12 @@ class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.matrix = matrix
-        return matrix @ x
+        with torch.autocast(x.device.type, enabled=False):  # sparse products are single precision
+            return matrix @ x.float()
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, ctx.matrix @ gradients[0]
+        return None, ctx.matrix @ gradients[0].float()
 
 
 def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> list[torch.Tensor]:

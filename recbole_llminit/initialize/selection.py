@@ -45,9 +45,11 @@ def select(
     """
     how = Selection(how)
     d_llm = vectors.shape[1]
-    if k > d_llm or (how is Selection.FULL and k != d_llm):
+    if k > d_llm:
         fix = f"set it to {d_llm} or less, or use wider vectors"
         raise UserError(f"the host's embedding size {k} must not exceed the vectors' {d_llm}: {fix}")
+    if how is Selection.FULL and k != d_llm:
+        raise UserError(f"llm_selection full: the host's items are {k} wide, the vectors {d_llm}")
     values = np.asarray(vectors, dtype=np.float32)
     if center:
         values = values - values.mean(axis=0, dtype=np.float64).astype(np.float32)

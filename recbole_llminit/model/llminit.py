@@ -37,7 +37,8 @@ class LLMInit:
         if loaded and settings.selection == "full":
             config[width_key(config["model"])] = loaded.matrix.shape[1]
         super().__init__(config, dataset)  # type: ignore[call-arg]  # the host's
-        if loaded:
+        # S3Rec's second stage starts from its first, which started from the vectors.
+        if loaded and config["train_stage"] != "finetune":
             _overwrite(self, loaded.matrix, dataset, settings, config["seed"])
 
 

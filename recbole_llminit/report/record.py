@@ -19,7 +19,9 @@ from typing import Any
 
 import psutil
 
-_VERSIONS = ("recbole_llminit", "recbole", "torch", "numpy", "scipy", "pandas")
+from recbole_llminit import __version__
+
+_VERSIONS = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
 def recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -31,7 +33,7 @@ def recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with watch.names(sys.modules["recbole.quick_start.quick_start"]):
         result = run(*args, **kwargs)
     file = watch.config["result_file"]
-    if file and watch.config["local_rank"] == 0:
+    if file and watch.config["local_rank"] + (watch.config["offset"] or 0) == 0:
         write_json(watch.result(result), Path(file))
     return result
 
@@ -120,9 +122,8 @@ class _Watch:
                 "total": end - self.start,
             },
             "peak_memory_bytes": peak_memory(),
-            "parameters": sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad),
-            "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
-            | {"python": platform.python_version()},
+            "parameters": _parameters(self.trainer.model),
+            "versions": _versions(),
             "seed": config["seed"],
         }
 
@@ -136,6 +137,18 @@ class _Watch:
             return last
         validated = (last + 1) // step * step - 1
         return validated - int(self.trainer.cur_step) * step
+
+
+def _versions() -> dict[str, str]:
+    ours = {"recbole_llminit": __version__, "python": platform.python_version()}
+    return ours | {name: importlib.metadata.version(name) for name in _VERSIONS}
+
+
+def _parameters(model: Any) -> int | None:
+    """Count the trainable numbers of a model; None for decision trees, which are no modules."""
+    if not hasattr(model, "parameters"):
+        return None
+    return int(sum(p.numel() for p in model.parameters() if p.requires_grad))
 
 
 def peak_memory() -> int:

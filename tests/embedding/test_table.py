@@ -37,8 +37,7 @@ def test_text_and_binary_load_to_the_same_bits(
 def test_half_precision_is_kept_in_binary_and_exact_in_text(tmp_path: Path) -> None:
     save(TABLE, tmp_path / "x.safetensors")
     assert load(tmp_path / "x.safetensors").vectors.dtype == np.float16
-    text = VectorTable.build(TABLE.ids, TABLE.vectors.astype(np.float32), CARD)
-    save(text, tmp_path / "x.itememb")
+    save(TABLE, tmp_path / "x.itememb")
     np.testing.assert_array_equal(load(tmp_path / "x.itememb").vectors, TABLE.vectors.astype(np.float32))
 
 

@@ -71,6 +71,11 @@ def test_bad_item_files(tmp_path: Path) -> None:
     (tmp_path / "a.item").write_text("id:token\ttitle:token\n1\tx\n")
     with pytest.raises(UserError, match="no column item_id"):
         read_items(tmp_path / "a.item")
+    (tmp_path / "c.item").write_bytes(b"item_id:token\ttitle:token\n1\t\xff\n")
+    with pytest.raises(UserError, match="not a table of tab-separated UTF-8"):
+        read_items(tmp_path / "c.item")
+    (tmp_path / "d.item").write_text("item_id:token\ttitle:token\n1\tx\t\n")  # a trailing tab
+    assert list(read_items(tmp_path / "d.item").index) == ["1"]
     (tmp_path / "b.item").write_text("item_id:token\ttitle:token\n1\tx\n1\ty\n")
     with pytest.raises(UserError, match="item '1' more than once"):
         read_items(tmp_path / "b.item")
