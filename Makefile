@@ -36,7 +36,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -m "slow or not slow" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow or not slow" -n 2  # one thread each: tiny tensors
 
 compat:
 	$(PYTHON) tests/compat_matrix.py
