@@ -26,9 +26,15 @@ _TUNE_EXAMPLE = """example:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``recbole-llminit``; return 0, or 2 if the input is wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="recbole-llminit", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="recbole-llminit",
+        description="Start RecBole's recommenders from language-model vectors of the items' text.",
+        epilog="verbs:\n" + "\n".join(f"  {verb:8}{command.__doc__}" for verb, command in _VERBS.items()),
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("verb", choices=_VERBS, help=" ".join(f"{v}: {f.__doc__}" for v, f in _VERBS.items()))
+    parser.add_argument("verb", choices=_VERBS, help="each has its own --help with an example")
     verb = parser.parse_args(arguments[:1]).verb
     return _VERBS[verb](arguments[1:])
 

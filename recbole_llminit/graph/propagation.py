@@ -51,12 +51,18 @@ class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.matrix = matrix
-        with torch.autocast(x.device.type, enabled=False):  # sparse products are single precision
-            return matrix @ x.float()
+        return _single_precision_product(matrix, x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, ctx.matrix @ gradients[0].float()
+        return None, _single_precision_product(ctx.matrix, gradients[0])
+
+
+def _single_precision_product(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Multiply outside mixed precision: torch has no sparse product in half precision on every device."""
+    with torch.autocast(x.device.type, enabled=False):
+        product: torch.Tensor = matrix @ x.float()
+    return product
 
 
 def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> list[torch.Tensor]:

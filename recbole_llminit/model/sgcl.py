@@ -91,5 +91,6 @@ class _Crowd(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
         x, similar = ctx.saved_tensors
-        weight = (gradients[0] / ctx.temperature).unsqueeze(1)
-        return weight * (similar @ x) + similar @ (weight * x), None
+        weight = (gradients[0].float() / ctx.temperature).unsqueeze(1)
+        with torch.autocast(x.device.type, enabled=False):
+            return weight * (similar @ x) + similar @ (weight * x), None

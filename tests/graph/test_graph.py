@@ -58,3 +58,12 @@ def test_a_graph_for_each_layer() -> None:
 def test_a_copy_shares_the_graph() -> None:
     graph = Graph.from_scipy(sp.identity(2))
     assert copy.deepcopy({"graph": graph})["graph"] is graph
+
+
+def test_mixed_precision_leaves_the_graph_in_single_precision() -> None:
+    x = torch.randn(2, 3, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = Graph.from_scipy(sp.identity(2)) @ (x @ torch.eye(3))  # the dense product is bfloat16
+        output.sum().backward()
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(x.grad, torch.ones(2, 3))
