@@ -92,13 +92,14 @@ def _host_error(error: ValueError) -> str | None:
     known = {
         "Some feat is empty": "the filters leave no interaction: loosen user_inter_num_interval, "
         "item_inter_num_interval or val_interval",
-        "interacted with all items": "a user has every item, so that no negative can be drawn: raise "
-        "the item count, or filter that user with user_inter_num_interval",
+        "interacted with all items": "a user has every item, so that no negative can be drawn: filter "
+        "such users with user_inter_num_interval",
         "Training loss is nan": "the training loss is not a number: lower learning_rate",
         "not in inter_feat": f"{message} Add its column to the .inter file or to load_col",
     }
-    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).parts
-    of_the_data = "recbole" in raised_in and {"data", "config"} & set(raised_in)
+    frames = list(traceback.walk_tb(error.__traceback__))
+    raised_in = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
+    of_the_data = raised_in.startswith(("recbole.data.", "recbole.config."))
     own_words = message if of_the_data else None
     return next((text for part, text in known.items() if part in message), own_words)
 
