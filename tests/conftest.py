@@ -9,11 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
 import recbole_llminit
 from recbole_llminit.embedding.table import Card, VectorTable, save
+
+hypothesis.settings.register_profile("patient", deadline=None)  # machines are shared and noisy
+hypothesis.settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
