@@ -22,7 +22,7 @@ $(VENV)/.base: $(SOURCES)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) install -c constraints.txt -e ".[test,tune]"
+	$(PIP) install -c constraints.txt -e ".[test,tune,encode,api,spark]"
 	touch $@
 
 demo: $(VENV)/.base

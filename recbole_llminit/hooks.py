@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable
 from logging import getLogger
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 from recbole_llminit import registry
 from recbole_llminit.errors import UserError
+from recbole_llminit.paths import ATOMIC_DATA
 from recbole_llminit.wrapping import wrap
 
 
@@ -32,6 +34,15 @@ def _model_defaults(
     columns, time = defaults["load_col"]["inter"], defaults["TIME_FIELD"]
     if _is_in_house(config, model) and cls.type == ModelType.SEQUENTIAL and time not in columns:
         columns.append(time)  # sequences are in order of time; RecBole's sample defaults leave it out
+
+
+def _data_path(original: Callable[..., None], config: Any) -> None:
+    """Find a dataset that ships with this package from any folder, as RecBole finds its ml-100k."""
+    original(config)
+    final, name = config.final_config_dict, config.dataset
+    here, shipped = (folder / f"{name}.inter" for folder in (Path(final["data_path"]), ATOMIC_DATA / name))
+    if _is_in_house(config, config.model) and shipped.is_file() and not here.is_file():
+        final["data_path"] = str(shipped.parent)
 
 
 def _negatives(original: Callable[..., dict[str, Any]], config: Any) -> dict[str, Any]:
@@ -117,6 +128,7 @@ def install() -> None:
     loaders = "recbole.data.dataloader.general_dataloader"
     wrap("recbole.config.configurator", "Config._load_internal_config_dict", _model_defaults)
     wrap("recbole.config.configurator", "Config._get_final_config_dict", _negatives)
+    wrap("recbole.config.configurator", "Config._set_default_parameters", _data_path)
     wrap("recbole.data.utils", "get_dataloader", _dataloader)
     wrap(loaders, "FullSortEvalDataLoader._init_batch_size_and_step", _evaluation_batch)
     wrap("recbole.trainer.trainer", "Trainer.fit", _fit)

@@ -17,6 +17,8 @@ from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.evaluation.batching import users_per_batch
 from recbole_llminit.initialize.settings import Settings
 from recbole_llminit.paths import PROPS
+from recbole_llminit.prepare.recipe import recipes
+from recbole_llminit.ready import make_dataset, make_vectors
 from recbole_llminit.registry import PREFIX, config_files, model_class
 
 _OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
@@ -51,12 +53,18 @@ def checked_files(
     files = config_files(model, dataset, str(given.get("protocol") or "auto"))
     files += [str(file) for file, content in contents.items() if content]  # RecBole trips over empty ones
     config = _config(model, dataset, files)
+    make_dataset(dataset, _data_path(config), quiet=given.get("show_progress") == "False")
     _warn_unknown(given)
     _warn_partial_split(config, given)
     _check_dataset(config)
     _check_settings(config)
     _check_processes(config, nproc)
     return files
+
+
+def _data_path(config: Any) -> Path:
+    """Return the folder of datasets; RecBole has added the dataset's name to it."""
+    return Path(config["data_path"]).parent
 
 
 def _find_yaml(name: str) -> Path:
@@ -140,9 +148,7 @@ def _check_dataset(config: Any) -> None:
 
 def _recipes() -> str:
     """Name the datasets that ``recbole-llminit prepare`` has a recipe for."""
-    files = sorted((PROPS / "dataset").glob("*.yaml"))
-    names = [file.stem for file in files if "prepare" in _mapping(file)]
-    return f", make one of {', '.join(names)} with `recbole-llminit prepare NAME`" if names else ""
+    return f", make one of {', '.join(recipes())} with `recbole-llminit prepare NAME`"
 
 
 def _check_settings(config: Any) -> None:
@@ -154,7 +160,21 @@ def _check_settings(config: Any) -> None:
     if str(config["model"]).startswith(PREFIX):
         Settings.from_config(config)
         if config["llm_embedding"] not in (None, "none"):
-            find_table(config)
+            _find_or_make_table(config)
+
+
+def _find_or_make_table(config: Any) -> None:
+    """Find the vectors, or encode the items of a dataset that ``prepare`` made."""
+    try:
+        find_table(config)
+    except UserError as missing:
+        name, quiet = str(config["llm_embedding"]), not config["show_progress"]
+        try:
+            made = make_vectors(str(config["dataset"]), _data_path(config), name, quiet)
+        except (UserError, ImportError) as error:
+            raise UserError(f"{missing}; to make it now failed: {error}") from None
+        if not made:
+            raise
 
 
 def _check_processes(config: Any, nproc: int) -> None:

@@ -143,7 +143,7 @@ def test_shipped_files_are_found_from_any_folder(world: World) -> None:
 def test_the_run_script_is_the_same_command(monkeypatch: pytest.MonkeyPatch) -> None:
     import runpy
 
-    root = Path(cli.__file__).parents[1]
+    root = Path(cli.__file__).parents[2]
     monkeypatch.setattr(sys, "argv", ["run_recbole_llminit.py", "--list-models"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(root / "run_recbole_llminit.py"), run_name="__main__")

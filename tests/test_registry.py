@@ -74,8 +74,8 @@ def test_config_files_alone_are_enough(world: World) -> None:
 def test_order_of_the_files() -> None:
     files = recbole_llminit.config_files("LLMInitSGCL", "beauty", "paper")
     names = [file.removeprefix(str(PROPS) + "/") for file in files]
-    assert names == ["overall.yaml", "model/SGCL.yaml", "protocol/paper.yaml"]
-    assert recbole_llminit.config_files("BPR", "beauty", "recbole") == [str(PROPS / "overall.yaml")]
+    assert names == ["overall.yaml", "model/SGCL.yaml", "dataset/beauty.yaml", "protocol/paper.yaml"]
+    assert recbole_llminit.config_files("BPR", "mine", "recbole") == [str(PROPS / "overall.yaml")]
     assert recbole_llminit.config_files("SASRec", "beauty")[-1].endswith("sequential.yaml")
     assert recbole_llminit.config_files("Pop", "beauty")[-1].endswith("masked.yaml")
 

@@ -15,6 +15,7 @@ from recbole_llminit.embedding.table import ITEMEMB, Card, load
 from recbole_llminit.embedding.text import read_items, texts_hash, texts_in_order
 from recbole_llminit.errors import UserError
 from recbole_llminit.paths import ATOMIC_DATA
+from recbole_llminit.prepare.card import read_card
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
     file = find_table(config)
     table = load(file)
     verified = _verify_texts(table.card, table.ids, config, file)
+    _refuse_leak(table.card, config)
     tokens = dataset.field2id_token[dataset.iid_field]
     matrix, found = align(table, tokens, config["llm_missing"])
     if len(matrix) != dataset.item_num:
@@ -76,6 +78,20 @@ def find_table(config: Any) -> Path:
         + (f" (tables there: {', '.join(there)})" if there else "")
         + f"; make it with: recbole-llminit encode {dataset} --help"
     )
+
+
+def _refuse_leak(card: Card | None, config: Any) -> None:
+    """Refuse texts with reviews under a split that tests some of the interactions they belong to."""
+    prepared = read_card(Path(config["data_path"]))
+    if card is None or "{reviews}" not in (card.template or "") or not (prepared or {}).get("review_text"):
+        return
+    split = config["eval_args"]
+    if split["order"] != "TO" or split["split"].get("LS") != "valid_and_test":
+        raise UserError(
+            f"the vectors '{config['llm_embedding']}' were made from reviews of the sequential protocol's "
+            "training part; under this split some of them are of interactions to be predicted. Set "
+            "protocol: sequential, or encode without {reviews}"
+        )
 
 
 def _verify_texts(card: Card | None, ids: tuple[str, ...], config: Any, file: Path) -> str:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from recbole_llminit.errors import UserError
+from recbole_llminit.replacing import replacing
 
 ITEMEMB = "itememb"  # the suffix of the text form, and the value of `llm_embedding` that asks for it
 _HEADER = "iid:token\tllm_emb:float_seq"
-_DTYPES = ("float16", "float32")
+_DTYPES = {"float16": "F16", "float32": "F32"}  # NumPy's name and safetensors'
+_ROWS = 65_536  # vectors looked at together
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,11 @@ class Card:
     template: str | None = None  # over the columns of the .item file; null for a matrix brought in
     pooling: str | None = None  # how the encoder turns tokens into one vector
     prompt: str | None = None
+    max_length: int | None = None  # tokens after which the encoder cuts a text
+    precision: str | None = None  # in which the encoder computed
+    base_url: str | None = None  # of the endpoint that encoded
+    selection: str | None = None  # how dimensions were selected, if not all are here
+    selected_from: str | None = None  # hash of the vectors they were selected from
     dtype: str = "float32"
     dim: int = 0
     items: int = 0
@@ -68,9 +70,11 @@ class VectorTable:
             raise UserError(f"id {bad[0]!r} is empty or holds a tab or a line break")
         if vectors.dtype.name not in _DTYPES:
             vectors = vectors.astype(np.float32)
-        if not np.isfinite(vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise UserError(f"the vector of item '{ids[row]}' holds NaN or infinity")
+        for start in range(0, len(vectors), _ROWS):
+            finite = np.isfinite(vectors[start : start + _ROWS]).all(axis=1)
+            if not finite.all():
+                row = start + int(np.flatnonzero(~finite)[0])
+                raise UserError(f"the vector of item '{ids[row]}' holds NaN or infinity")
         facts = replace(
             card,
             dtype=vectors.dtype.name,
@@ -84,7 +88,9 @@ class VectorTable:
 def vectors_hash(ids: tuple[str, ...], vectors: npt.NDArray[np.floating]) -> str:
     """Return the SHA-256 of the ids, line by line, and of the vectors' little-endian bytes."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8") + b"\n")
-    digest.update(np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("<")).data)
+    for start in range(0, len(vectors), _ROWS):  # the vectors may be larger than memory
+        rows = vectors[start : start + _ROWS]
+        digest.update(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 
@@ -103,14 +109,9 @@ def save(table: VectorTable, file: Path) -> None:
         table = VectorTable.build(table.ids, table.vectors.astype(np.float32), table.card)
     if card_path(file).is_file():
         _parse_card(card_path(file))  # not ours to overwrite, if it is something else
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(file) as temporary:
-        if file.suffix == f".{ITEMEMB}":
-            _write_text(table, temporary)
-        else:
-            ids = np.frombuffer("\n".join(table.ids).encode("utf-8"), dtype=np.uint8)
-            save_file({"vectors": np.ascontiguousarray(table.vectors), "ids": ids}, temporary)
-    with _replacing(card_path(file)) as temporary:
+    with replacing(file) as temporary:
+        (_write_text if file.suffix == f".{ITEMEMB}" else _write_binary)(table, temporary)
+    with replacing(card_path(file)) as temporary:
         card = asdict(table.card) if table.card else {}
         temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -149,12 +150,50 @@ def _parse_card(path: Path) -> Card:
         raise UserError(f"{path} is not the card of a vector table: {error}") from None
 
 
+def _write_binary(table: VectorTable, file: Path) -> None:
+    """Write the safetensors format row block by row block; the library's own writer copies it whole."""
+    ids = "\n".join(table.ids).encode("utf-8")
+    size = table.vectors.size * table.vectors.dtype.itemsize
+    described = {
+        "vectors": {
+            "dtype": _DTYPES[table.vectors.dtype.name],
+            "shape": list(table.vectors.shape),
+            "data_offsets": [0, size],
+        },
+        "ids": {"dtype": "U8", "shape": [len(ids)], "data_offsets": [size, size + len(ids)]},
+    }
+    header = json.dumps(described).encode()
+    header += b" " * (-len(header) % 8)  # aligns the vectors
+    with file.open("wb") as out:
+        out.write(len(header).to_bytes(8, "little") + header)
+        for start in range(0, len(table.vectors), _ROWS):
+            rows = table.vectors[start : start + _ROWS]
+            out.write(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).data)
+        out.write(ids)
+
+
 def _read_binary(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
+    """Read the ids, and map the vectors into memory instead of reading them."""
     try:
-        tensors = load_file(file)
-        ids, vectors = tensors["ids"].tobytes().decode("utf-8"), tensors["vectors"]
-    except (SafetensorError, KeyError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a vector table: {error}") from None
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 0 < length < file.stat().st_size:
+                raise ValueError("no header")
+            header = json.loads(stream.read(length))
+            start, stop = header["ids"]["data_offsets"]
+            stream.seek(8 + length + start)
+            ids = stream.read(stop - start).decode("utf-8")
+        told = header["vectors"]
+        kind = next(name for name, code in _DTYPES.items() if code == told["dtype"])
+        vectors = np.memmap(
+            file,
+            np.dtype(kind).newbyteorder("<"),
+            "r",
+            8 + length + told["data_offsets"][0],
+            tuple(told["shape"]),
+        )
+    except (KeyError, ValueError, TypeError, StopIteration) as error:
+        raise UserError(f"{file} is not a vector table: {error!r}") from None
     return tuple(ids.split("\n")), vectors
 
 
@@ -184,15 +223,3 @@ def _read_text(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
     if not rows:
         raise UserError(f"{file} holds no vectors")
     return tuple(ids), np.stack(rows)
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file` and put it in its place once it is complete."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

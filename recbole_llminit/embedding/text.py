@@ -93,3 +93,9 @@ def texts_hash(texts: Iterable[str]) -> str:
 def coverage(items: pd.DataFrame, fields: Iterable[str]) -> dict[str, float]:
     """Return, for each field, the share of items in which it is not empty."""
     return {field: round(float((items[field].str.strip() != "").mean()), 4) for field in fields}
+
+
+def columns_hint(file: Path) -> str:
+    """Return a template over all columns of an ``.item`` file, as a suggestion."""
+    columns = read_items(file).columns
+    return f'{file} has the columns {", ".join(columns)}, e.g. "{". ".join(f"{{{c}}}" for c in columns)}"'

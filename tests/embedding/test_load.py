@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recbole_llminit.embedding.encode import from_matrix
+from recbole_llminit.embedding.matrix import from_matrix
 from recbole_llminit.embedding.load import find_table, load_item_vectors
 from recbole_llminit.embedding.table import save
 from recbole_llminit.errors import UserError

@@ -1,0 +1,33 @@
+"""The command line: ``recbole-llminit <verb>``, and the run script's entry."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from recbole_llminit import __version__
+from recbole_llminit.cli.data import encode, prepare
+from recbole_llminit.cli.guard import guarded
+from recbole_llminit.cli.reports import report
+from recbole_llminit.cli.training import run, tune
+
+__all__ = ["encode", "guarded", "main", "prepare", "report", "run", "tune"]
+
+_VERBS = {"prepare": prepare, "encode": encode, "run": run, "tune": tune, "report": report}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``recbole-llminit``; return 0, or 2 if the input is wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="recbole-llminit",
+        description="Start RecBole's recommenders from language-model vectors of the items' text.",
+        epilog="verbs:\n" + "\n".join(f"  {verb:8}{command.__doc__}" for verb, command in _VERBS.items()),
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("verb", choices=_VERBS, help="each has its own --help with an example")
+    verb = parser.parse_args(arguments[:1]).verb
+    return _VERBS[verb](arguments[1:])

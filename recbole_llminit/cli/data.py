@@ -1,0 +1,288 @@
+"""The verbs that make data: prepare and encode."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recbole_llminit.cli.guard import guarded
+from recbole_llminit.errors import UserError
+
+if TYPE_CHECKING:
+    from recbole_llminit.embedding.table import VectorTable
+
+_PREPARE_EXAMPLE = """examples:
+  %(prog)s beauty                                      a recipe: downloads what is missing
+  %(prog)s mine --source amazon-2023 --reviews Toys_and_Games.jsonl.gz --metadata meta_Toys_and_Games.jsonl.gz
+  %(prog)s ml-1m --source movielens --url https://files.grouplens.org/datasets/movielens/ml-1m.zip
+  %(prog)s shop --source table --reviews orders.csv --columns user=uid,item=sku,timestamp=at --time-unit iso
+                --metadata products.parquet --item-columns item=sku,title=name,description=text --kcore 2"""
+_ENCODE_EXAMPLE = """examples:
+  %(prog)s beauty                                      sentence-transformers, the dataset's template
+  %(prog)s beauty --encoder BAAI/bge-small-en-v1.5 --precision bf16 --device cuda:0,cuda:1
+  %(prog)s beauty --shard 1/4                          a quarter of the work; when all are done: --merge
+  %(prog)s beauty --atomic --select var --dim 128      RecBole's text form of 128 selected dimensions
+  %(prog)s beauty --base-url https://api.openai.com/v1 --encoder text-embedding-3-small --price 0.02
+  %(prog)s beauty --from vectors.npy --ids ids.txt --encoder "what made them" """
+
+
+@guarded
+def prepare(argv: list[str]) -> None:
+    """Make RecBole atomic files with item texts and a data card from raw data."""
+    args = _prepare_parser().parse_args(argv)
+    from recbole_llminit.prepare.pipeline import prepare as run
+    from recbole_llminit.prepare.recipe import Recipe, find_recipe, recipes
+
+    recipe = find_recipe(args.name)
+    source = getattr(args, "source", None)
+    if source and (recipe is None or recipe.source != source):
+        recipe = Recipe(source)
+    if recipe is None:
+        raise UserError(
+            f"'{args.name}' is no recipe (there are {', '.join(recipes())}); say what the raw data are with "
+            "--source, see --help"
+        )
+    given = {key: value for key, value in vars(args).items() if hasattr(recipe, key)}
+    run(
+        args.name,
+        recipe.changed({**given, **_roles(args.url)}),
+        args.data_path,
+        engine=args.engine,
+        memory=args.memory,
+        skip_bad_lines=args.skip_bad_lines,
+        quiet=args.quiet,
+        command="recbole-llminit prepare " + shlex.join(argv),
+    )
+
+
+def _prepare_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recbole-llminit prepare",
+        description="Make NAME.inter, NAME.item and card.json from raw data, in RecBole's atomic format.",
+        epilog=_PREPARE_EXAMPLE,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help="name of the dataset; without --source, of a recipe in props/dataset/")
+    raw = parser.add_argument_group("raw data", argument_default=argparse.SUPPRESS)
+    raw.add_argument(
+        "--source", help="amazon-2014, amazon-2018, amazon-2023, movielens, table, atomic or synthetic"
+    )
+    raw.add_argument("--reviews", help="file or URL of interactions; plain or .gz")
+    raw.add_argument("--metadata", help="file or URL of items; plain or .gz")
+    raw.add_argument("--path", help="folder or archive of the raw files (movielens, atomic; recipes too)")
+    raw.add_argument("--url", nargs="+", default=[], help="URLs of raw files; #sha256=... has one checked")
+    raw.add_argument("--columns", type=_mapping, help="of a table: user=,item=,rating=,timestamp=")
+    raw.add_argument("--item-columns", type=_mapping, help="of a table of items: item=,title=,...")
+    raw.add_argument("--time-unit", help="of a table: seconds (default), milliseconds or iso")
+    raw.add_argument(
+        "--skip-bad-lines", type=int, default=0, metavar="N", help="leave out up to N unreadable lines a file"
+    )
+    keep = parser.add_argument_group("filters, in this order", argument_default=argparse.SUPPRESS)
+    keep.add_argument("--sample", type=float, help="share of the users, for a quick look (1)")
+    keep.add_argument("--min-rating", type=_number_or_none, help="least rating, or none (4)")
+    keep.add_argument("--duplicates", help="of a user and an item keep the first, last or all (first)")
+    keep.add_argument("--since", help="first day, YYYY-MM-DD (UTC)")
+    keep.add_argument("--until", help="day after the last, YYYY-MM-DD (UTC)")
+    keep.add_argument("--min-text", type=int, help="least characters of text an item has (0)")
+    keep.add_argument("--kcore", type=int, help="least interactions of a user and of an item (5)")
+    text = parser.add_argument_group("item texts", argument_default=argparse.SUPPRESS)
+    text.add_argument("--template", help="text of an item for encode, over the item's columns")
+    text.add_argument(
+        "--review-text",
+        action="store_true",
+        help="add a column of reviews, of the training part of the sequential protocol alone",
+    )
+    run = parser.add_argument_group("how")
+    run.add_argument("--engine", default="duckdb", help="duckdb (default) or spark, extra [spark]")
+    run.add_argument("--memory", default="2GB", help="of the engine before it spills to disk (%(default)s)")
+    run.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of --sample (2020)")
+    run.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
+    run.add_argument("--quiet", "-q", action="store_true", help="print nothing")
+    return parser
+
+
+def _mapping(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(key and equals and value for key, equals, value in pairs):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form user=uid,item=sku")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _number_or_none(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
+def _roles(urls: list[str]) -> dict[str, str]:
+    """Tell from the file names which URLs are metadata, archives and reviews."""
+    from recbole_llminit.prepare.download import file_name, is_url
+
+    roles = {}
+    for url in urls:
+        if not is_url(url):
+            raise UserError(f"--url '{url}' does not start with http:// or https://")
+        name = file_name(url)
+        archive = name.endswith((".zip", ".tar", ".tar.gz", ".tgz"))
+        roles["metadata" if name.startswith("meta") else "path" if archive else "reviews"] = url
+    return roles
+
+
+@guarded
+def encode(argv: list[str]) -> None:
+    """Make item vectors from text, or bring in a matrix."""
+    args = _encode_parser().parse_args(argv)
+    from recbole_llminit.embedding.matrix import from_matrix, item_file
+    from recbole_llminit.embedding.table import ITEMEMB, save
+
+    _check_encode(args)
+    items = item_file(args.data_path, args.dataset)
+    file = args.data_path / args.dataset / f"{args.name or Path(args.encoder).name}.safetensors"
+    command = "recbole-llminit encode " + shlex.join(argv)
+    table: VectorTable | None
+    if args.matrix is None:
+        table = _from_texts(args, items, file, command)
+    else:
+        table = from_matrix(
+            args.matrix,
+            args.ids,
+            encoder=args.encoder,
+            template=args.template,
+            item_file=items,
+            command=command,
+        )
+        save(table, file)
+    if table is None:
+        return
+    _tell(args, file, table)
+    if args.atomic:
+        text = file.with_name(f"{args.dataset}.{ITEMEMB}")
+        chosen = _selected(table, args.select, args.dim, command) if args.select else table
+        save(chosen, text)
+        _tell(args, text, chosen)
+
+
+def _encode_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recbole-llminit encode",
+        description="Make a table of item vectors for a dataset, with its card.",
+        epilog=_ENCODE_EXAMPLE,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dataset", help="name of a dataset")
+    parser.add_argument("--encoder", default="all-mpnet-base-v2", help="model name or folder (%(default)s)")
+    parser.add_argument("--template", help='text of an item: "{title}. {brand}" (the data card\'s)')
+    parser.add_argument("--prompt", help="text put before every item's, if the encoder wants one")
+    parser.add_argument("--name", help="name of the table (the encoder's)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float16"), default="float32", help="of the table (%(default)s)"
+    )
+    parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar and no summary")
+    local = parser.add_argument_group("sentence-transformers, extra [encode]")
+    local.add_argument("--revision", help="of a model on the hub")
+    local.add_argument("--max-length", type=_positive, help="tokens after which a text is cut")
+    local.add_argument("--precision", default="fp32", help="fp32 (default), fp16 or bf16")
+    local.add_argument("--device", default="", help="one or several: cuda:0,cuda:1 (the best there is)")
+    local.add_argument("--batch-size", type=_positive, help="texts per step or request (32; endpoint: 128)")
+    remote = parser.add_argument_group("endpoint of OpenAI's protocol, extra [api]; key: OPENAI_API_KEY")
+    remote.add_argument("--base-url", help="such as https://api.openai.com/v1")
+    remote.add_argument("--requests-per-minute", type=float, help="send no more than that")
+    remote.add_argument("--price", type=float, help="US dollars per million tokens, for the estimate")
+    remote.add_argument("--dry-run", action="store_true", help="print the estimate and stop")
+    parts = parser.add_argument_group("work in parts")
+    parts.add_argument("--shard", type=_part, metavar="I/N", help="encode part I of N, from 1, and stop")
+    parts.add_argument("--merge", action="store_true", help="put the parts together, encode nothing")
+    own = parser.add_argument_group("bring your own matrix")
+    own.add_argument("--from", dest="matrix", type=Path, help="vectors: .npy, .parquet or .safetensors")
+    own.add_argument("--ids", type=Path, help="item token of each row, one a line")
+    text = parser.add_argument_group("RecBole's text form")
+    text.add_argument("--atomic", action="store_true", help="write DATASET.itememb too")
+    text.add_argument("--select", help="selection for it: var, rand, uni, svd, pca, ... (see llm_selection)")
+    text.add_argument("--dim", type=_positive, help="dimensions that it keeps")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
+    return int(text)
+
+
+def _part(text: str) -> tuple[int, int]:
+    i, _, n = text.partition("/")
+    if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form I/N with I from 1 to N, such as 1/4")
+    return int(i), int(n)
+
+
+def _check_encode(args: argparse.Namespace) -> None:
+    """Refuse flags that don't go together."""
+    if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
+        raise UserError("--atomic, --select and --dim go together; a run selects by llm_selection")
+    if args.ids and not args.matrix:
+        raise UserError("--from and --ids go together: a matrix and the item token of each row")
+    for flag in ("price", "requests_per_minute", "dry_run"):
+        if getattr(args, flag) and not args.base_url:
+            raise UserError(f"--{flag.replace('_', '-')} goes with --base-url")
+    if args.shard and args.merge:
+        raise UserError("--shard and --merge: encode the parts first, then merge them in another command")
+
+
+def _from_texts(args: argparse.Namespace, items: Path, file: Path, command: str) -> VectorTable | None:
+    from recbole_llminit.embedding.encode import Job, encode
+    from recbole_llminit.embedding.encoder import Encoder, EncoderSettings, SentenceEncoder
+    from recbole_llminit.embedding.endpoint import EndpointEncoder, estimate
+    from recbole_llminit.ready import template_of
+
+    settings = EncoderSettings(
+        args.encoder, args.revision, args.prompt, args.max_length, args.precision, args.base_url
+    )
+    template = args.template or template_of(args.data_path, args.dataset, items)
+    job = Job(items, file, template, settings, args.dtype, command)
+    requested = args.batch_size or 128
+
+    def make_encoder() -> Encoder:
+        if args.base_url:
+            return EndpointEncoder(settings, requested, args.requests_per_minute)
+        devices = [device for device in args.device.split(",") if device]
+        return SentenceEncoder(settings, devices, args.batch_size or 32)
+
+    def announce(texts: Sequence[str]) -> None:
+        if args.base_url and not args.quiet:
+            print(estimate(texts, requested, args.price), flush=True)
+
+    if args.dry_run:
+        print(estimate(sorted(set(job.texts().values())), requested, args.price))
+        return None
+    return encode(
+        job, make_encoder, part=args.shard, merge_only=args.merge, announce=announce, quiet=args.quiet
+    )
+
+
+def _selected(table: VectorTable, how: str, k: int, command: str) -> VectorTable:
+    """Return the table with its dimensions selected, as the run would by ``llm_selection``."""
+    from recbole_llminit.embedding.table import VectorTable
+    from recbole_llminit.initialize.selection import select
+    from recbole_llminit.initialize.settings import Selection
+
+    if how not in [selection.value for selection in Selection]:
+        raise UserError(f"--select '{how}' must be one of {', '.join(s.value for s in Selection)}")
+    if k > table.vectors.shape[1]:
+        raise UserError(f"--dim {k} must not exceed the vectors' {table.vectors.shape[1]}")
+    assert table.card is not None
+    card = replace(
+        table.card, selection=f"{how} {k}", selected_from=table.card.vectors_sha256, command=command
+    )
+    return VectorTable.build(table.ids, select(np.asarray(table.vectors, dtype=np.float32), k, how), card)
+
+
+def _tell(args: argparse.Namespace, file: Path, table: VectorTable) -> None:
+    if not args.quiet:
+        print(f"{file}: {len(table.ids)} items, {table.vectors.shape[1]} dimensions, {table.vectors.dtype}")

@@ -1,0 +1,137 @@
+"""An encoder behind an endpoint that speaks OpenAI's embeddings protocol, at home or for money."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+
+from recbole_llminit.embedding.encoder import EncoderSettings, Vectors
+from recbole_llminit.errors import UserError
+
+KEY = "OPENAI_API_KEY"
+_RETRIES = 6  # with back-off, and as long as the server's Retry-After says
+_CHARACTERS = 4  # of English text a token, about
+
+
+def estimate(texts: Sequence[str], batch_size: int, price: float | None) -> str:
+    """Say how many requests and tokens texts will take, and what they will cost.
+
+    Args:
+        texts: What is to be sent.
+        batch_size: Texts per request.
+        price: US dollars per million tokens, if known.
+    """
+    tokens = sum(map(len, texts)) / _CHARACTERS
+    cost = "give --price to see the cost" if price is None else f"about ${tokens * price / 1e6:,.4f}"
+    requests = -(-len(texts) // batch_size)
+    return (
+        f"{len(texts):,} texts in {requests:,} requests, about {tokens:,.0f} tokens "
+        f"({_CHARACTERS} characters each): {cost}"
+    )
+
+
+class EndpointEncoder:
+    """A model behind an endpoint. The key is read from the environment and kept nowhere else.
+
+    Args:
+        settings: See `EncoderSettings`; `base_url` is set.
+        batch_size: Texts per request.
+        per_minute: Most requests per minute; None: no limit of ours.
+
+    Raises:
+        ImportError: If openai is not installed.
+        UserError: If the URL holds a password, or an option is not the endpoint's.
+    """
+
+    def __init__(
+        self, settings: EncoderSettings, batch_size: int = 128, per_minute: float | None = None
+    ) -> None:
+        try:
+            import openai
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "--base-url needs openai: pip install 'recbole-llminit[api]'", name="openai"
+            ) from error
+        check_url(settings)
+        self._errors = openai
+        self._client = openai.OpenAI(
+            base_url=settings.base_url, api_key=os.environ.get(KEY) or "none", max_retries=_RETRIES
+        )
+        self._settings, self._batch_size = settings, batch_size
+        self._pause = 60 / per_minute if per_minute else 0.0  # seconds from request to request
+        self._last = 0.0
+        self.facts: dict[str, Any] = {
+            "encoder": settings.name,
+            "prompt": settings.prompt,
+            "base_url": settings.base_url,
+        }
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors (n_texts, d_llm) float32 of texts, in their order.
+
+        Raises:
+            UserError: If the server refuses, fails past all retries, or answers with something else.
+        """
+        prompt = self._settings.prompt or ""
+        batches = [texts[at : at + self._batch_size] for at in range(0, len(texts), self._batch_size)]
+        vectors = [self._request([prompt + text for text in batch]) for batch in batches]
+        if len({len(row) for batch in vectors for row in batch}) > 1:
+            raise UserError(f"{self._settings.base_url} answered with vectors of different dimensions")
+        return np.concatenate([np.array(batch, dtype=np.float32) for batch in vectors])
+
+    def _request(self, texts: list[str]) -> list[list[float]]:
+        time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
+        self._last = time.monotonic()
+        try:
+            reply = self._client.embeddings.create(
+                model=self._settings.encoder, input=texts, encoding_format="float"
+            )
+            data = sorted(reply.data, key=lambda entry: entry.index)
+        except (self._errors.AuthenticationError, self._errors.PermissionDeniedError) as error:
+            raise UserError(
+                f"{self._settings.base_url} refuses the key in {KEY} ({error.status_code})"
+            ) from None
+        except self._errors.APIStatusError as error:
+            raise UserError(
+                f"{self._settings.base_url} answers {error.status_code} to model '{self._settings.encoder}' "
+                f"({_reason(error)}); finished shards are kept: run the command again to go on"
+            ) from None
+        except (self._errors.APIError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self._settings.base_url} can't be reached or does not speak OpenAI's protocol "
+                f"({_reason(error)}); finished shards are kept: run the command again to go on"
+            ) from None
+        if len(data) != len(texts):
+            raise UserError(f"{self._settings.base_url} answered {len(data)} vectors to {len(texts)} texts")
+        return [entry.embedding for entry in data]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def check_url(settings: EncoderSettings) -> None:
+    """Refuse what an endpoint can't take; a password in a URL would end up on the card.
+
+    Raises:
+        UserError: With the option.
+    """
+    url = urlparse(settings.base_url or "")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise UserError(f"--base-url '{settings.base_url}' is no URL like https://host/v1")
+    if url.username or url.password or url.query:
+        raise UserError(f"--base-url holds a password or a query; put the key into {KEY} instead")
+    for flag in ("revision", "max_length"):
+        if getattr(settings, flag) is not None:
+            raise UserError(f"--{flag.replace('_', '-')} is for local models; an endpoint decides itself")
+    if settings.precision != "fp32":
+        raise UserError("--precision is for local models; an endpoint decides itself")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,143 @@
+"""Bring your own matrix: vectors that something else made, as .npy, Parquet or safetensors."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recbole_llminit.embedding.encode import with_texts
+from recbole_llminit.embedding.table import Card, VectorTable
+from recbole_llminit.embedding.text import read_items
+from recbole_llminit.errors import UserError
+
+Matrix = npt.NDArray[np.floating]
+
+
+def from_matrix(
+    vectors_file: Path,
+    ids_file: Path | None,
+    *,
+    encoder: str,
+    template: str | None,
+    item_file: Path,
+    command: str,
+) -> VectorTable:
+    """Bring in a matrix (n_items, d_llm) and the item token of each row.
+
+    Args:
+        vectors_file: ``.npy``; ``.safetensors`` with one matrix; or ``.parquet`` with one column of
+            lists of numbers, and the tokens in ``item_id`` or the only other column.
+        ids_file: Line i is the token of row i; not for Parquet, nor for a safetensors file that holds
+            ``ids`` as this package writes them.
+        encoder: What made the vectors, for the card.
+        template: The texts they were made from: with it the card carries their hash, and they are
+            verified at every start; without it they are not.
+        item_file: RecBole's ``.item`` file; if it exists, some of its items must be among the tokens.
+        command: What the card records.
+
+    Raises:
+        UserError: If a file is missing or unreadable, rows and ids don't fit, or the ids are others.
+    """
+    for file in (vectors_file, *([ids_file] if ids_file else [])):
+        if not file.is_file():
+            raise UserError(f"{file} does not exist")
+    reader = {".parquet": _parquet, ".safetensors": _safetensors}.get(vectors_file.suffix, _npy)
+    vectors, ids = reader(vectors_file)
+    if ids_file:
+        ids = _lines(ids_file)
+    if ids is None:
+        raise UserError(f"--from and --ids go together: {vectors_file} does not say which item a row is")
+    if not np.issubdtype(vectors.dtype, np.floating):
+        raise UserError(f"{vectors_file} holds {vectors.dtype.name}; expected floating point")
+    card = Card(encoder=encoder, command=command)
+    table = VectorTable.build(ids, vectors, with_texts(card, template, item_file, ids))
+    _check_items(table, item_file)
+    return table
+
+
+def item_file(data_path: Path, dataset: str) -> Path:
+    """Return a dataset's ``.item`` file: under the data path, or RecBole's own copy of ml-100k."""
+    file = data_path / dataset / f"{dataset}.item"
+    host = importlib.util.find_spec("recbole")
+    if not file.is_file() and host is not None and host.origin is not None:
+        bundled = Path(host.origin).parent / "dataset_example" / dataset / f"{dataset}.item"
+        return bundled if bundled.is_file() else file
+    return file
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    try:
+        return tuple(file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text, one item token a line: {error}") from None
+
+
+def _npy(file: Path) -> tuple[Matrix, None]:
+    try:
+        vectors = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{file}: expected a .npy matrix, .parquet or .safetensors ({error})") from None
+    if not isinstance(vectors, np.ndarray):
+        raise UserError(f"{file} holds several arrays; expected one matrix in .npy")
+    return vectors, None
+
+
+def _safetensors(file: Path) -> tuple[Matrix, tuple[str, ...] | None]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} is not a safetensors file: {error}") from None
+    matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
+    if len(matrices) != 1:
+        raise UserError(f"{file} holds {len(matrices)} matrices ({', '.join(tensors)}); expected one")
+    ids = tensors.get("ids")
+    return tensors[matrices[0]], tuple(ids.tobytes().decode().split("\n")) if ids is not None else None
+
+
+def _parquet(file: Path) -> tuple[Matrix, tuple[str, ...]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{file} is not a Parquet file: {error}") from None
+    lists = [field.name for field in table.schema if _is_list(field.type)]
+    others = [name for name in table.column_names if name not in lists]
+    ids = "item_id" if "item_id" in others else others[0] if len(others) == 1 else None
+    if len(lists) != 1 or ids is None:
+        raise UserError(
+            f"{file} has the columns {', '.join(table.column_names)}; expected item_id and one column of "
+            "lists of numbers"
+        )
+    rows = table[lists[0]].combine_chunks()
+    widths = set(rows.value_lengths().to_pylist())
+    if len(widths) != 1 or rows.null_count:
+        raise UserError(f"{file}: the vectors in '{lists[0]}' are missing or of different dimensions")
+    vectors = rows.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
+    return vectors, tuple(table[ids].cast(pa.string()).to_pylist())
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _check_items(table: VectorTable, file: Path) -> None:
+    """Refuse vectors of another dataset, as far as the items are known."""
+    if not file.is_file():
+        return
+    items = read_items(file).index
+    if not items.isin(table.ids).any():
+        raise UserError(
+            f"none of the {len(items)} items of {file} has a vector: its ids look like '{items[0]}', the "
+            f"matrix's like '{table.ids[0]}'"
+        )

@@ -1,0 +1,193 @@
+"""Where tables are computed: DuckDB in this process, or Spark. Both run the same Ibis expressions.
+
+Every step ends in Parquet files in a work folder and starts from them again. So nothing has to fit in
+memory, a step is computed once, and neither engine needs tables of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.prepare.files import parse_json, records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from ibis.expr.types import Table
+
+ENGINES = ("duckdb", "spark")
+_ROWS = 100_000  # rows read back at a time
+
+
+class Engine:
+    """An engine with a work folder of Parquet files.
+
+    Args:
+        name: ``duckdb`` or ``spark``.
+        work: An empty folder; whoever made it removes it.
+        memory: What the engine may use before it spills to `work`, e.g. ``2GB``.
+
+    Raises:
+        ImportError: If its package is not installed.
+        UserError: If there is no such engine, no Java for Spark, or `memory` is not a size.
+    """
+
+    def __init__(self, name: str, work: Path, memory: str) -> None:
+        if name not in ENGINES:
+            raise UserError(f"--engine '{name}' must be one of {', '.join(ENGINES)}")
+        self.work = work
+        self._backend = _DuckDB(work, memory) if name == "duckdb" else _Spark(work, memory)
+        self.version = f"{self._backend.version}, ibis {metadata.version('ibis-framework')}"
+        self._steps = 0
+        self._lines: list[Path] = []  # JSON files that were read
+
+    def json(self, file: Path, columns: Sequence[str]) -> Table:
+        """Read JSON lines; every column is a string, nested values are JSON text, absent ones null.
+
+        Raises:
+            UserError: Here, or when a table that comes from it is computed: with the number of the
+                first line that is not JSON.
+        """
+        self._lines.append(file)
+        with self._explained():
+            return self._backend.json(file, columns)
+
+    def csv(self, file: Path, separator: str = ",", quoted: bool = True) -> Table:
+        """Read a table of text with a header line; every column is a string."""
+        with self._explained():
+            return self._backend.csv(file, separator, quoted)
+
+    def parquet(self, path: Path) -> Table:
+        """Read a Parquet file, or a folder of them."""
+        with self._explained():
+            table: Table = self._backend.connection.read_parquet(str(path))
+        return table
+
+    def step(self, table: Table) -> Table:
+        """Compute a table now and go on from its files."""
+        return self.parquet(self._write(table))
+
+    def batches(self, table: Table) -> Iterator[pa.RecordBatch]:
+        """Compute a table and read it in its order, some rows at a time."""
+        from pyarrow import parquet
+
+        path = self._write(table)
+        for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
+            yield from parquet.ParquetFile(file).iter_batches(_ROWS)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def row(self, table: Table) -> Mapping[str, Any]:
+        """Return the first row of a table."""
+        with self._explained():
+            rows: list[dict[str, Any]] = self._backend.connection.to_pyarrow(table.limit(1)).to_pylist()
+        return rows[0]
+
+    def count(self, table: Table) -> int:
+        """Return the number of rows of a table."""
+        return int(self.row(table.agg(rows=table.count()))["rows"])
+
+    def _write(self, table: Table) -> Path:
+        self._steps += 1
+        path = self.work / f"step-{self._steps}.parquet"
+        with self._explained():
+            self._backend.connection.to_parquet(table, str(path))
+        return path
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an engine's error into one line, by a look at the files it was reading."""
+        try:
+            yield
+        except self._backend.errors as error:
+            for file in self._lines:
+                for _ in records(file, parse_json):
+                    pass
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            told = next(
+                (line for line in lines if "Caused by" in line), lines[0] if lines else type(error).__name__
+            )
+            raise UserError(f"{self._backend.version}: {told}") from error
+
+
+class _DuckDB:
+    def __init__(self, work: Path, memory: str) -> None:
+        import duckdb
+        import ibis
+
+        self.version = f"duckdb {duckdb.__version__}"
+        self.errors = (duckdb.Error,)
+        try:
+            self.connection = ibis.duckdb.connect(
+                temp_directory=str(work / "spill"), memory_limit=memory, preserve_insertion_order=True
+            )
+        except duckdb.ParserException as error:
+            raise UserError(f"--memory '{memory}' is not a size like 2GB: {error}") from None
+
+    def json(self, file: Path, columns: Sequence[str]) -> Table:
+        table: Table = self.connection.read_json(
+            str(file), columns=dict.fromkeys(columns, "VARCHAR"), format="newline_delimited"
+        )
+        return table
+
+    def csv(self, file: Path, separator: str, quoted: bool) -> Table:
+        quote = '"' if quoted else ""
+        table: Table = self.connection.read_csv(
+            str(file), delim=separator, header=True, all_varchar=True, quote=quote, escape=quote
+        )
+        return table
+
+
+class _Spark:
+    def __init__(self, work: Path, memory: str) -> None:
+        try:
+            import pyspark
+            from py4j.protocol import Py4JError
+            from pyspark.errors import PySparkException
+            from pyspark.sql import SparkSession
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "--engine spark needs pyspark: pip install 'recbole-llminit[spark]'", name="pyspark"
+            ) from error
+        import ibis
+
+        self.version = f"spark {pyspark.__version__}"
+        self.errors = (PySparkException, Py4JError)
+        try:
+            session = (
+                SparkSession.builder.appName("recbole-llminit")
+                .config("spark.driver.memory", memory.lower().removesuffix("b"))
+                .config("spark.sql.session.timeZone", "UTC")
+                .config("spark.sql.warehouse.dir", str(work / "warehouse"))
+                .config("spark.ui.showConsoleProgress", "false")
+                .config("spark.ui.enabled", "false")
+                .getOrCreate()
+            )
+        except Exception as error:  # py4j has several, depending on why Java did not start
+            raise UserError(f"--engine spark: no Spark session ({error}); it needs Java 17") from None
+        session.sparkContext.setLogLevel("OFF")
+        self.connection = ibis.pyspark.connect(session)
+
+    def json(self, file: Path, columns: Sequence[str]) -> Table:
+        from pyspark.sql.types import StringType, StructField, StructType
+
+        schema = StructType([StructField(column, StringType()) for column in columns])
+        table: Table = self.connection.read_json(str(file.absolute()), schema=schema, mode="FAILFAST")
+        return table
+
+    def csv(self, file: Path, separator: str, quoted: bool) -> Table:
+        quote = '"' if quoted else ""
+        table: Table = self.connection.read_csv(
+            str(file.absolute()),
+            sep=separator,
+            quote=quote,
+            escape=quote or "\\",
+            multiLine=quoted,
+            inferSchema=False,
+            mode="FAILFAST",
+        )
+        return table

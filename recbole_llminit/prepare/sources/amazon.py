@@ -1,0 +1,107 @@
+"""Amazon reviews and item metadata, in the layouts of the 2014, 2018 and 2023 releases.
+
+Fields as documented at https://jmcauley.ucsd.edu/data/amazon/, https://nijianmo.github.io/amazon/ and
+https://amazon-reviews-2023.github.io/. The 2014 metadata are Python literals, the others JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recbole_llminit.prepare.engine import Engine
+from recbole_llminit.prepare.files import Parser, parse_json
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table, parse_literal
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a release keeps what; `texts` goes from our column to theirs."""
+
+    user: str
+    item: str
+    rating: str
+    time: str
+    ticks: int  # of `time`, a second
+    review: str
+    texts: Mapping[str, str]
+    parse: Parser = parse_json
+
+
+V2014 = Layout(
+    user="reviewerID",
+    item="asin",
+    rating="overall",
+    time="unixReviewTime",
+    ticks=1,
+    review="reviewText",
+    texts={"title": "title", "brand": "brand", "categories": "categories", "description": "description"},
+    parse=parse_literal,
+)
+V2018 = Layout(
+    user="reviewerID",
+    item="asin",
+    rating="overall",
+    time="unixReviewTime",
+    ticks=1,
+    review="reviewText",
+    texts={
+        "title": "title",
+        "brand": "brand",
+        "categories": "category",
+        "description": "description",
+        "features": "feature",
+    },
+)
+V2023 = Layout(
+    user="user_id",
+    item="parent_asin",
+    rating="rating",
+    time="timestamp",
+    ticks=1000,
+    review="text",
+    texts={
+        "title": "title",
+        "brand": "store",
+        "categories": "categories",
+        "description": "description",
+        "features": "features",
+    },
+)
+
+
+def read(engine: Engine, inputs: Inputs, layout: Layout) -> Raw:
+    """Read reviews and metadata.
+
+    Raises:
+        UserError: If a file lacks the layout's fields or holds an unreadable line.
+    """
+    return Raw(
+        _reviews(engine, inputs, layout), _items(engine, inputs, layout), dict.fromkeys(layout.texts, TEXT)
+    )
+
+
+def _reviews(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
+    keys = (layout.user, layout.item, layout.rating, layout.time)
+    raw = json_table(engine, inputs.need("reviews"), (*keys, layout.review), keys, inputs, layout.parse)
+    return raw.select(
+        user_id=raw[layout.user],
+        item_id=raw[layout.item],
+        rating=raw[layout.rating].try_cast("float64"),
+        timestamp=raw[layout.time].try_cast("float64") / layout.ticks,
+        review=raw[layout.review],
+    )
+
+
+def _items(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
+    fields = (layout.item, *layout.texts.values())
+    raw = json_table(engine, inputs.need("metadata"), fields, (layout.item,), inputs, layout.parse)
+    items = raw.select(
+        item_id=raw[layout.item], **{ours: raw[theirs] for ours, theirs in layout.texts.items()}
+    )
+    # Some titles of 2018 are scripts of the crawled page; its documentation tells to drop them.
+    return items.mutate(title=items.title.contains("getTime").ifelse(None, items.title))

@@ -1,0 +1,88 @@
+"""MovieLens in the layouts of 100k (u.data), 1M and 10M (ratings.dat) and 20M, 25M, 32M (ratings.csv)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.prepare.engine import Engine
+from recbole_llminit.prepare.files import open_text, records
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, write_lines, write_table
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+_HEADER = ("userId", "movieId", "rating", "timestamp")
+_LAYOUTS = {  # file of ratings: its separator, file of films
+    "u.data": ("\t", "u.item"),
+    "ratings.dat": ("::", "movies.dat"),
+    "ratings.csv": (",", "movies.csv"),
+}
+
+
+def read(engine: Engine, inputs: Inputs) -> Raw:
+    """Read ratings and films of whichever layout lies in the folder.
+
+    Raises:
+        UserError: If none does, or a line is unreadable.
+    """
+    folder = inputs.need("path")
+    name = next((name for name in _LAYOUTS if (folder / name).is_file()), None)
+    if name is None:
+        raise UserError(f"{folder} holds no MovieLens ratings: expected {' or '.join(_LAYOUTS)}")
+    separator, films = _LAYOUTS[name]
+    if not (folder / films).is_file():
+        raise UserError(f"{folder} holds {name} but not {films}, its films")
+    ratings = _ratings(engine, folder / name, separator)
+    interactions = ratings.select(
+        user_id=ratings.userId,
+        item_id=ratings.movieId,
+        rating=ratings.rating.try_cast("float64"),
+        timestamp=ratings.timestamp.try_cast("float64"),
+    )
+    file = write_lines(engine, films, _films(folder / films, inputs.skip_bad_lines))
+    return Raw(
+        interactions, engine.json(file, ("item_id", "title", "genres")), {"title": TEXT, "genres": TEXT}
+    )
+
+
+def _ratings(engine: Engine, file: Path, separator: str) -> Table:
+    if separator == ",":
+        return engine.csv(file)
+    with open_text(file, "latin-1") as lines:
+        copied = (line.replace(separator, "\t") for line in lines)
+        return engine.csv(write_table(engine, file.name, _HEADER, copied), "\t", quoted=False)
+
+
+def _films(file: Path, skip: int) -> Iterator[dict[str, Any]]:
+    if file.suffix == ".csv":
+        with file.open(encoding="utf-8", newline="") as lines:
+            for film in csv.DictReader(lines):
+                yield _film(film["movieId"], film["title"], film["genres"].split("|"))
+    elif file.name == "movies.dat":
+        yield from records(file, _film_of_1m, skip, "latin-1")
+    else:
+        genres = (file.parent / "u.genre").read_text(encoding="latin-1").split("\n")
+        names = [line.split("|")[0] for line in genres if line.strip()]
+        yield from records(file, lambda line: _film_of_100k(line, names), skip, "latin-1")
+
+
+def _film_of_1m(line: str) -> dict[str, Any]:
+    item, title, genres = line.rstrip("\n").split("::")
+    return _film(item, title, genres.split("|"))
+
+
+def _film_of_100k(line: str, names: list[str]) -> dict[str, Any]:
+    item, title, _, _, _, *flags = line.rstrip("\n").split("|")
+    return _film(item, title, [name for name, flag in zip(names, flags, strict=True) if flag == "1"])
+
+
+def _film(item: str, title: str, genres: list[str]) -> dict[str, Any]:
+    return {
+        "item_id": item,
+        "title": title,
+        "genres": [genre for genre in genres if genre not in ("(no genres listed)", "unknown")],
+    }

@@ -1,0 +1,166 @@
+"""A synthetic shop: titles from a grammar of brand, attributes and type, and tastes tied to these words.
+
+Each user likes some types, attributes and brands. For every purchase the user looks at a few popular
+products, mostly of a liked type, and takes the one that matches the taste best; matching products get
+better ratings. So text tells which items a user likes, and a model that reads it has something to find.
+Nothing in it is real.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.prepare.engine import Engine
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw
+
+_TYPES = {
+    "Makeup": ("Lipstick", "Mascara", "Eyeliner", "Foundation", "Blush", "Nail Polish"),
+    "Skin Care": ("Face Cream", "Cleanser", "Serum", "Sunscreen", "Face Mask", "Lip Balm"),
+    "Hair Care": ("Shampoo", "Conditioner", "Hair Oil", "Styling Gel", "Hair Brush", "Hair Dye"),
+    "Bath": ("Shower Gel", "Bath Salts", "Hand Soap", "Body Lotion", "Body Scrub", "Loofah"),
+}
+_ATTRIBUTES = (
+    *("Matte", "Glossy", "Shimmering", "Waterproof", "Hydrating", "Oil-Free", "Organic", "Vegan"),
+    *("Lavender", "Rose", "Coconut", "Citrus", "Mint", "Charcoal", "Vanilla", "Green Tea"),
+    *("Gentle", "Volumizing", "Anti-Aging", "Travel Size"),
+)
+_BRANDS = (
+    *("Aurelle", "Brisa Bay", "Calendra", "Dewfield", "Elmira Rose", "Fjordglow", "Gildenleaf", "Halcyra"),
+    *(
+        "Ivoria",
+        "Junipéro",
+        "Kestrel & Moss",
+        "Lumenaire",
+        "Mirabelle Lane",
+        "Nordveil",
+        "Opaline",
+        "Petalworks",
+    ),
+    *("Quillara", "Rosmarin", "Solvane", "Tidewick"),
+)
+_LOOKS = 5  # products a user looks at for a purchase
+_LOYAL = 0.85  # share of purchases of a liked type
+_START, _END = 1_325_376_000, 1_404_172_800  # 2012-01-01 to 2014-07-01, UTC
+_CHUNK = 1_000_000  # purchases drawn at a time
+
+Indices = npt.NDArray[np.int64]
+
+
+def read(engine: Engine, inputs: Inputs) -> Raw:
+    """Generate the world that the recipe describes.
+
+    Raises:
+        UserError: If it describes none.
+    """
+    try:
+        interactions, items = generate(**inputs.generate, seed=inputs.seed)
+    except TypeError:
+        raise UserError(
+            "a synthetic world needs `generate: {users: 300, items: 250, interactions: 5000}` in its recipe"
+        ) from None
+    tables = []
+    for name, frame in (("interactions", interactions), ("items", items)):
+        file = engine.work / f"synthetic-{name}.parquet"
+        frame.to_parquet(file, index=False)
+        tables.append(engine.parquet(file))
+    return Raw(tables[0], tables[1], dict.fromkeys(("title", "brand", "categories", "description"), TEXT))
+
+
+def generate(
+    users: int, items: int, interactions: int, seed: int = 2020
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Generate interactions and items; the same arguments give the same world.
+
+    Args:
+        users: How many users.
+        items: How many items; at least as many as there are types (24).
+        interactions: How many purchases, some of them repeated.
+        seed: Of all draws.
+
+    Returns:
+        Interactions (``user_id``, ``item_id``, ``rating``, ``timestamp`` in seconds) and items
+        (``item_id``, ``title``, ``brand``, ``categories``, ``description``).
+    """
+    types = [(kind, name) for kind, names in _TYPES.items() for name in names]
+    if items < len(types) or users < 1 or interactions < 1:
+        raise UserError(f"a synthetic world needs users, interactions and at least {len(types)} items")
+    rng = np.random.default_rng(seed)
+    shop = _Shop(items, len(types), rng)
+    bought = [
+        _purchases(shop, users, min(_CHUNK, interactions - start), rng)
+        for start in range(0, interactions, _CHUNK)
+    ]
+    return pd.concat(bought, ignore_index=True), _catalogue(shop, types)
+
+
+class _Shop:
+    """Items by their words: type (items,), two attributes (items, 2) and brand (items,), as numbers."""
+
+    def __init__(self, items: int, types: int, rng: np.random.Generator) -> None:
+        self.type: Indices = (
+            np.arange(items) % types
+        )  # item i, i + types, ...: the types' items are evenly spaced
+        self.types = types
+        first = rng.integers(len(_ATTRIBUTES), size=items)
+        other = (first + rng.integers(1, len(_ATTRIBUTES), size=items)) % len(_ATTRIBUTES)
+        self.attributes: Indices = np.stack([first, other], axis=1)
+        self.brand: Indices = rng.integers(len(_BRANDS), size=items)
+
+
+def _purchases(shop: _Shop, users: int, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    # A user's taste is a function of the user's number, so that chunks agree without a table of tastes.
+    user = np.minimum((users * rng.random(n) ** 1.3).astype(np.int64), users - 1)  # some buy more than others
+    liked = _mix(user)[:, None]
+    kind = np.where(
+        rng.random(n) < _LOYAL,
+        _mix(user * 3 + rng.integers(2, size=n)) % shop.types,
+        rng.integers(shop.types, size=n),
+    )
+    in_type = (len(shop.type) - kind - 1) // shop.types + 1
+    popular = rng.random((n, _LOOKS)) ** 2  # the first items of a type are looked at most
+    seen = kind[:, None] + shop.types * (popular * in_type[:, None]).astype(np.int64)
+    match = np.zeros((n, _LOOKS), dtype=np.int64)
+    for shift in range(4):  # four attributes liked
+        wanted = (liked + 5 * shift) % len(_ATTRIBUTES)
+        match += (shop.attributes[seen] == wanted[..., None]).any(axis=2)
+    match += shop.brand[seen] == (liked // 7) % len(_BRANDS)
+    rows, best = np.arange(n), match.argmax(axis=1)
+    rating = np.clip(3 + match[rows, best] + rng.integers(-1, 2, size=n), 1, 5)
+    return pd.DataFrame(
+        {
+            "user_id": np.char.add("U", user.astype(str)),
+            "item_id": np.char.add("P", seen[rows, best].astype(str)),
+            "rating": rating.astype(np.float64),
+            "timestamp": rng.integers(_START, _END, size=n).astype(np.float64),
+        }
+    )
+
+
+def _mix(number: Indices) -> Indices:
+    """Scatter numbers evenly (the finaliser of SplitMix64), as non-negative int64."""
+    x = number.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
+
+
+def _catalogue(shop: _Shop, types: list[tuple[str, str]]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for i, (kind, (one, two), brand) in enumerate(zip(shop.type, shop.attributes, shop.brand, strict=True)):
+        group, name = types[kind]
+        first, second = _ATTRIBUTES[one], _ATTRIBUTES[two]
+        rows.append(
+            {
+                "item_id": f"P{i}",
+                "title": f"{_BRANDS[brand]} {first} {second} {name} No. {i // shop.types + 1}",
+                "brand": _BRANDS[brand],
+                "categories": f"Beauty, {group}, {name}",
+                "description": f"A {first.lower()} and {second.lower()} {name.lower()} by {_BRANDS[brand]}.",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,95 @@
+"""Any table of interactions, and of items: CSV, TSV, JSON lines or Parquet, with the columns mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.prepare.engine import Engine
+from recbole_llminit.prepare.files import first_record
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Column, Table
+
+_NAMES = {"user": "user_id", "item": "item_id", "rating": "rating", "timestamp": "timestamp"}
+_UNITS = {"seconds": 1, "milliseconds": 1000}
+
+
+def read(engine: Engine, inputs: Inputs) -> Raw:
+    """Read interactions, and items if there is a file of them.
+
+    Unless mapped, the columns are called ``user_id``, ``item_id``, ``rating`` and ``timestamp``; the
+    last two may be absent. All columns of the items but the id are text, unless some are mapped.
+
+    Raises:
+        UserError: If a mapped or required column is missing, or the format is not known.
+    """
+    items = _items(engine, inputs) if inputs.metadata else None
+    types = {column: TEXT for column in items.columns if column != "item_id"} if items is not None else {}
+    return Raw(_interactions(engine, inputs), items, types)
+
+
+def _interactions(engine: Engine, inputs: Inputs) -> Table:
+    if unknown := set(inputs.columns) - set(_NAMES):
+        raise UserError(f"--columns '{unknown.pop()}' must be one of {', '.join(_NAMES)}, as in user=uid")
+    file = inputs.need("reviews")
+    names = {**_NAMES, **inputs.columns}
+    raw = _open(engine, file, inputs, [names[role] for role in _NAMES])
+    wanted = {
+        role: name for role, name in names.items() if role in ("user", "item") or role in inputs.columns
+    }
+    _require(file, wanted.values(), raw, "--columns")
+    columns = {"user_id": raw[names["user"]].cast("string"), "item_id": raw[names["item"]].cast("string")}
+    if names["rating"] in raw.columns:
+        columns["rating"] = raw[names["rating"]].try_cast("float64")
+    if names["timestamp"] in raw.columns:
+        columns["timestamp"] = _seconds(raw[names["timestamp"]], inputs.time_unit)
+    return raw.select(**columns)
+
+
+def _items(engine: Engine, inputs: Inputs) -> Table:
+    file = inputs.need("metadata")
+    mapped = dict(inputs.item_columns)
+    item = mapped.pop("item", "item_id")
+    raw = _open(engine, file, inputs, [item, *mapped.values()])
+    _require(file, (item, *mapped.values()), raw, "--item-columns")
+    mapped = mapped or {column: column for column in raw.columns if column != item}
+    texts = {ours: raw[theirs].cast("string") for ours, theirs in mapped.items()}
+    return raw.select(item_id=raw[item].cast("string"), **texts)
+
+
+def _open(engine: Engine, file: Path, inputs: Inputs, named: list[str]) -> Table:
+    """Open a file by its suffix; JSON lines need their columns named, or have those of the first line."""
+    suffix = Path(file.name.removesuffix(".gz")).suffix
+    if suffix == ".parquet":
+        return engine.parquet(file)
+    if suffix in (".csv", ".tsv"):
+        return engine.csv(file, "," if suffix == ".csv" else "\t")
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        columns = list(dict.fromkeys([*first_record(file), *named]))
+        known = [column for column in columns if column in first_record(file)]
+        return json_table(engine, file, known, (), inputs)
+    raise UserError(
+        f"{file}: '{suffix}' is no known table; expected .csv, .tsv, .jsonl or .parquet (.gz too)"
+    )
+
+
+def _require(file: Path, names: Iterable[str], raw: Table, flag: str) -> None:
+    for name in names:
+        if name not in raw.columns:
+            raise UserError(
+                f"{file} has no column '{name}' (it has {', '.join(raw.columns)})."
+                + nearest(name, raw.columns)
+                + f" Name its columns with {flag}"
+            )
+
+
+def _seconds(column: Column, unit: str) -> Column:
+    if column.type().is_temporal() or unit == "iso":
+        return column.try_cast("timestamp").epoch_seconds().cast("float64")
+    if unit not in _UNITS:
+        raise UserError(f"--time-unit '{unit}' must be one of {', '.join((*_UNITS, 'iso'))}")
+    return column.try_cast("float64") / _UNITS[unit]
