@@ -16,6 +16,7 @@ from typing import Any
 from recbole_llminit import registry
 from recbole_llminit.errors import UserError
 from recbole_llminit.paths import ATOMIC_DATA
+from recbole_llminit.prepare.card import read_card
 from recbole_llminit.wrapping import wrap
 
 
@@ -97,8 +98,10 @@ def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
 
 
 def _dataset(original: Callable[..., Any], config: Any) -> Any:
-    """Refuse a cut-off that RecBole would crash on after the first epoch."""
+    """Say what data these are, and refuse a cut-off that RecBole would crash on after the first epoch."""
     dataset = original(config)
+    if card := read_card(Path(config["data_path"])):
+        getLogger().info(f"{config['dataset']}: {card['version']}")
     n_items = dataset.item_num - 1
     if "protocol" in config and (most := max(config["topk"])) > n_items:
         raise UserError(f"topk {most} is larger than the catalogue of {n_items} items; lower topk")

@@ -212,13 +212,14 @@ def test_report(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     head, _, row = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in head.split("|")[1:-1]] == [
         "model",
+        "dataset",
         "Recall@5",
         "Recall@7",
         "best epoch",
         "seconds",
     ]
     assert row.split("|")[1].strip() == "BPR"
-    assert row.split("|")[3].strip() == ""
+    assert row.split("|")[4].strip() == ""
     Path("x.json").write_text("[]")
     assert "x.json is not a result file" in fails(["report", "x.json"], capsys)
 
@@ -237,7 +238,7 @@ def test_missing_extras_say_what_to_install(
     assert "pip install 'recbole-llminit[encode]'" in fails(["encode", "own", "--template={title}"], capsys)
 
 
-@pytest.mark.parametrize("verb", ["run", "tune", "encode", "report"])
+@pytest.mark.parametrize("verb", ["prepare", "encode", "run", "tune", "report"])
 def test_help_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([verb, "--help"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,6 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         card = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file} is not JSON: {error}") from None
-    if not isinstance(card, dict) or "sha256" not in card:
+    if not isinstance(card, dict) or not {f.name for f in fields(DataCard)} <= set(card):
         raise UserError(f"{file} is not the card of a prepared dataset")
     return card

@@ -90,6 +90,8 @@ def prepare(
         )
         card.write(place / CARD)
         _put(place, folder, [*made.sha256, CARD])
+    if card.synthetic:
+        work.say(f"{name} is {source.version}")
     work.say(f"{folder}: {', '.join([*made.sha256, CARD])}")
     return card
 

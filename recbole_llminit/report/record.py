@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from typing import Any
 import psutil
 
 from recbole_llminit import __version__
+from recbole_llminit.prepare.card import read_card
+from recbole_llminit.replacing import replacing
 
 _VERSIONS = ("recbole", "torch", "numpy", "scipy", "pandas")
 
@@ -40,10 +41,8 @@ def recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def write_json(value: Any, file: Path) -> None:
     """Write `value` to `file` in one step, making its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 class _Watch:
@@ -102,6 +101,7 @@ class _Watch:
         return {
             "model": config["model"],
             "dataset": config["dataset"],
+            "data": _data(Path(config["data_path"])),
             # Every protocol file names itself: what is still `auto` read none.
             "protocol": "recbole" if config["protocol"] in (None, "auto") else config["protocol"],
             "counts": {
@@ -137,6 +137,12 @@ class _Watch:
             return last
         validated = (last + 1) // step * step - 1
         return validated - int(self.trainer.cur_step) * step
+
+
+def _data(folder: Path) -> dict[str, Any] | None:
+    """Return what the data card says the data are; None without a card."""
+    card = read_card(folder)
+    return card and {key: card[key] for key in ("source", "version", "synthetic", "sha256")}
 
 
 def _versions() -> dict[str, str]:

@@ -28,19 +28,20 @@ def read_result(file: Path) -> dict[str, Any]:
 
 
 def results_table(results: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
-    """Return a Markdown table with one row per run: model, metrics, best epoch, seconds.
+    """Return a Markdown table with one row per run: model, dataset, metrics, best epoch, seconds.
 
-    A metric that a run did not compute is left empty.
+    A metric that a run did not compute is left empty; synthetic data are called so.
     """
     rows = [
         [
             result["model"],
+            result["dataset"] + (" (synthetic)" if (result.get("data") or {}).get("synthetic") else ""),
             *(result["test"].get(metric.lower()) for metric in metrics),
             result["best_epoch"],
             round(result["seconds"]["total"], 1),
         ]
         for result in results
     ]
-    head = ["model", *metrics, "best epoch", "seconds"]
-    formats = ("", *[".4f"] * len(metrics), "d", ".1f")
+    head = ["model", "dataset", *metrics, "best epoch", "seconds"]
+    formats = ("", "", *[".4f"] * len(metrics), "d", ".1f")
     return tabulate(rows, headers=head, tablefmt="github", floatfmt=formats)
