@@ -31,6 +31,9 @@ _ENCODE_EXAMPLE = """examples:
   %(prog)s beauty --base-url https://api.openai.com/v1 --encoder text-embedding-3-small --price 0.02
   %(prog)s beauty --from vectors.npy --ids ids.txt --encoder "what made them" """
 
+_ENCODER = "all-mpnet-base-v2"
+_OF_TEXTS = ("prompt", "dtype", "revision", "max_length", "precision", "device", "base_url", "shard", "merge")
+
 
 @guarded
 def prepare(argv: list[str]) -> None:
@@ -137,21 +140,24 @@ def _roles(urls: list[str]) -> dict[str, str]:
 def encode(argv: list[str]) -> None:
     """Make item vectors from text, or bring in a matrix."""
     args = _encode_parser().parse_args(argv)
+    from recbole_llminit.embedding.encoder import EncoderSettings
     from recbole_llminit.embedding.matrix import from_matrix, item_file
     from recbole_llminit.embedding.table import ITEMEMB, save
 
     _check_encode(args)
     items = item_file(args.data_path, args.dataset)
-    file = args.data_path / args.dataset / f"{args.name or Path(args.encoder).name}.safetensors"
+    encoder = args.encoder or (_ENCODER if args.matrix is None else args.matrix.stem)
+    name = args.name or Path(EncoderSettings(encoder).name).name
+    file = args.data_path / args.dataset / f"{name}.safetensors"
     command = "recbole-llminit encode " + shlex.join(argv)
     table: VectorTable | None
     if args.matrix is None:
-        table = _from_texts(args, items, file, command)
+        table = _from_texts(args, encoder, items, file, command)
     else:
         table = from_matrix(
             args.matrix,
             args.ids,
-            encoder=args.encoder,
+            encoder=args.encoder or "not told",
             template=args.template,
             item_file=items,
             command=command,
@@ -176,7 +182,7 @@ def _encode_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("dataset", help="name of a dataset")
-    parser.add_argument("--encoder", default="all-mpnet-base-v2", help="model name or folder (%(default)s)")
+    parser.add_argument("--encoder", help=f"model name or folder ({_ENCODER})")
     parser.add_argument("--template", help='text of an item: "{title}. {brand}" (the data card\'s)')
     parser.add_argument("--prompt", help="text put before every item's, if the encoder wants one")
     parser.add_argument("--name", help="name of the table (the encoder's)")
@@ -193,7 +199,7 @@ def _encode_parser() -> argparse.ArgumentParser:
     local.add_argument("--batch-size", type=_positive, help="texts per step or request (32; endpoint: 128)")
     remote = parser.add_argument_group("endpoint of OpenAI's protocol, extra [api]; key: OPENAI_API_KEY")
     remote.add_argument("--base-url", help="such as https://api.openai.com/v1")
-    remote.add_argument("--requests-per-minute", type=float, help="send no more than that")
+    remote.add_argument("--requests-per-minute", type=_rate, help="send no more than that")
     remote.add_argument("--price", type=float, help="US dollars per million tokens, for the estimate")
     remote.add_argument("--dry-run", action="store_true", help="print the estimate and stop")
     parts = parser.add_argument_group("work in parts")
@@ -207,6 +213,23 @@ def _encode_parser() -> argparse.ArgumentParser:
     text.add_argument("--select", help="selection for it: var, rand, uni, svd, pca, ... (see llm_selection)")
     text.add_argument("--dim", type=_positive, help="dimensions that it keeps")
     return parser
+
+
+def _check_selection(how: str | None) -> None:
+    from recbole_llminit.initialize.settings import Selection
+
+    if how and how not in [selection.value for selection in Selection]:
+        raise UserError(f"--select '{how}' must be one of {', '.join(s.value for s in Selection)}")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return rate
 
 
 def _positive(text: str) -> int:
@@ -226,23 +249,30 @@ def _check_encode(args: argparse.Namespace) -> None:
     """Refuse flags that don't go together."""
     if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
         raise UserError("--atomic, --select and --dim go together; a run selects by llm_selection")
+    _check_selection(args.select)
     if args.ids and not args.matrix:
         raise UserError("--from and --ids go together: a matrix and the item token of each row")
     for flag in ("price", "requests_per_minute", "dry_run"):
         if getattr(args, flag) and not args.base_url:
             raise UserError(f"--{flag.replace('_', '-')} goes with --base-url")
+    for flag in _OF_TEXTS if args.matrix else ("device",) if args.base_url else ():
+        if getattr(args, flag) not in (None, "", False, "fp32", "float32"):
+            where = "--from" if args.matrix else "--base-url"
+            raise UserError(f"--{flag.replace('_', '-')} is of no use with {where}")
     if args.shard and args.merge:
         raise UserError("--shard and --merge: encode the parts first, then merge them in another command")
 
 
-def _from_texts(args: argparse.Namespace, items: Path, file: Path, command: str) -> VectorTable | None:
+def _from_texts(
+    args: argparse.Namespace, encoder: str, items: Path, file: Path, command: str
+) -> VectorTable | None:
     from recbole_llminit.embedding.encode import Job, encode
     from recbole_llminit.embedding.encoder import Encoder, EncoderSettings, SentenceEncoder
     from recbole_llminit.embedding.endpoint import EndpointEncoder, estimate
     from recbole_llminit.ready import template_of
 
     settings = EncoderSettings(
-        args.encoder, args.revision, args.prompt, args.max_length, args.precision, args.base_url
+        encoder, args.revision, args.prompt, args.max_length, args.precision, args.base_url
     )
     template = args.template or template_of(args.data_path, args.dataset, items)
     job = Job(items, file, template, settings, args.dtype, command)
@@ -252,14 +282,15 @@ def _from_texts(args: argparse.Namespace, items: Path, file: Path, command: str)
         if args.base_url:
             return EndpointEncoder(settings, requested, args.requests_per_minute)
         devices = [device for device in args.device.split(",") if device]
-        return SentenceEncoder(settings, devices, args.batch_size or 32)
+        return SentenceEncoder(settings, devices, args.batch_size or 32, args.quiet)
 
-    def announce(texts: Sequence[str]) -> None:
+    def announce(shards: Sequence[Sequence[str]]) -> None:
         if args.base_url and not args.quiet:
-            print(estimate(texts, requested, args.price), flush=True)
+            print(estimate(shards, requested, args.price, args.prompt), flush=True)
 
     if args.dry_run:
-        print(estimate(sorted(set(job.texts().values())), requested, args.price))
+        shards = job.shards(job.texts(), {})
+        announce([shards.shard(number) for number in range(len(shards))])
         return None
     return encode(
         job, make_encoder, part=args.shard, merge_only=args.merge, announce=announce, quiet=args.quiet
@@ -270,10 +301,7 @@ def _selected(table: VectorTable, how: str, k: int, command: str) -> VectorTable
     """Return the table with its dimensions selected, as the run would by ``llm_selection``."""
     from recbole_llminit.embedding.table import VectorTable
     from recbole_llminit.initialize.selection import select
-    from recbole_llminit.initialize.settings import Selection
 
-    if how not in [selection.value for selection in Selection]:
-        raise UserError(f"--select '{how}' must be one of {', '.join(s.value for s in Selection)}")
     if k > table.vectors.shape[1]:
         raise UserError(f"--dim {k} must not exceed the vectors' {table.vectors.shape[1]}")
     assert table.card is not None

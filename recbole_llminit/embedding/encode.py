@@ -58,7 +58,8 @@ class Job:
             (card.encoder, card.prompt, card.precision, card.base_url, card.dtype)
             == (wanted.name, wanted.prompt, wanted.card_precision, wanted.base_url, self.dtype)
             and wanted.revision in (None, card.revision)
-            and wanted.max_length in (None, card.max_length)
+            and wanted.weights in (None, card.revision)
+            and wanted.max_length == (None if card.own_limit else card.max_length)
             and card.texts_sha256 == texts_hash(texts.values())
             and table.ids == tuple(texts)
         )
@@ -75,7 +76,7 @@ def encode(
     *,
     part: tuple[int, int] | None = None,
     merge_only: bool = False,
-    announce: Callable[[Sequence[str]], None] = lambda texts: None,
+    announce: Callable[[Sequence[Sequence[str]]], None] = lambda shards: None,
     quiet: bool = False,
 ) -> VectorTable | None:
     """Encode what is missing and put the table together.
@@ -100,21 +101,20 @@ def encode(
     texts = job.texts()
     if table := job.done(texts):
         return table
+    described = with_texts(Card(encoder=""), job.template, job.item_file, tuple(texts))
     encoder = make_encoder()
     try:
         shards = job.shards(texts, encoder.facts)
         if not merge_only:
-            announce([text for number in shards.missing() for text in shards.shard(number)])
+            announce([shards.shard(number) for number in shards.missing(part or (1, 1))])
             shards.encode(encoder, part or (1, 1), quiet)
     finally:
         encoder.close()
     if part and not merge_only:
         return None
     vectors = shards.merge(list(texts.values()), job.dtype)
-    card = Card(command=job.command, **encoder.facts)
-    table = VectorTable.build(
-        tuple(texts), vectors, with_texts(card, job.template, job.item_file, tuple(texts))
-    )
+    card = replace(described, command=job.command, own_limit=job.settings.max_length is None, **encoder.facts)
+    table = VectorTable.build(tuple(texts), vectors, card)
     save(table, job.file)
     shards.remove()
     return load(job.file)

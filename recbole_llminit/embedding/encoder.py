@@ -57,6 +57,11 @@ class EncoderSettings:
         return Path(self.encoder).resolve().name if Path(self.encoder).is_dir() else self.encoder
 
     @property
+    def weights(self) -> str | None:
+        """Hash of the weights, if the encoder is a folder."""
+        return None if self.base_url else _weights(Path(self.encoder))
+
+    @property
     def card_precision(self) -> str | None:
         """Precision as a card has it; an endpoint does not tell."""
         return None if self.base_url else self.precision
@@ -75,7 +80,13 @@ class SentenceEncoder:
         UserError: If there is no such model.
     """
 
-    def __init__(self, settings: EncoderSettings, devices: Sequence[str] = (), batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        devices: Sequence[str] = (),
+        batch_size: int = 32,
+        quiet: bool = False,
+    ) -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ModuleNotFoundError as error:
@@ -85,6 +96,11 @@ class SentenceEncoder:
                 "encoding needs sentence-transformers: pip install 'recbole-llminit[encode]'",
                 name="sentence_transformers",
             ) from error
+        if quiet:
+            from transformers.utils.logging import disable_progress_bar
+
+            disable_progress_bar()  # type: ignore[no-untyped-call]
+        _check_devices(devices)
         if settings.precision not in PRECISIONS:
             raise UserError(f"--precision '{settings.precision}' must be one of {', '.join(PRECISIONS)}")
         try:
@@ -120,6 +136,7 @@ class SentenceEncoder:
             batch_size=self._batch_size,
             show_progress_bar=False,
             pool=self._pool,
+            chunk_size=self._batch_size if self._pool else None,
         )
         return np.asarray(vectors, dtype=np.float32)
 
@@ -131,10 +148,26 @@ class SentenceEncoder:
 
 def _revision(model: Any, settings: EncoderSettings) -> str | None:
     """Return the hub's commit, or the hash of a folder's weights."""
-    folder = Path(settings.encoder)
-    if not folder.is_dir():
+    if not Path(settings.encoder).is_dir():
         config = getattr(getattr(model[0], "auto_model", None), "config", None)
         return getattr(config, "_commit_hash", None) or settings.revision
+    return settings.weights
+
+
+def _check_devices(devices: Sequence[str]) -> None:
+    import torch
+
+    for device in devices:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:  # the latter: built without CUDA
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"--device '{device}' can't be used: {reason}") from None
+
+
+def _weights(folder: Path) -> str | None:
+    if not folder.is_dir():
+        return None
     digest = hashlib.sha256()
     weights = sorted(file for kind in ("*.safetensors", "*.bin") for file in folder.rglob(kind))
     for file in weights:

@@ -18,17 +18,21 @@ _RETRIES = 6  # with back-off, and as long as the server's Retry-After says
 _CHARACTERS = 4  # of English text a token, about
 
 
-def estimate(texts: Sequence[str], batch_size: int, price: float | None) -> str:
+def estimate(
+    shards: Sequence[Sequence[str]], batch_size: int, price: float | None, prompt: str | None = None
+) -> str:
     """Say how many requests and tokens texts will take, and what they will cost.
 
     Args:
-        texts: What is to be sent.
+        shards: The texts to be sent; a request is of one shard.
         batch_size: Texts per request.
         price: US dollars per million tokens, if known.
+        prompt: Sent with every text.
     """
-    tokens = sum(map(len, texts)) / _CHARACTERS
+    texts = [text for shard in shards for text in shard]
+    tokens = sum(len((prompt or "") + text) for text in texts) / _CHARACTERS
     cost = "give --price to see the cost" if price is None else f"about ${tokens * price / 1e6:,.4f}"
-    requests = -(-len(texts) // batch_size)
+    requests = sum(-(-len(shard) // batch_size) for shard in shards)
     return (
         f"{len(texts):,} texts in {requests:,} requests, about {tokens:,.0f} tokens "
         f"({_CHARACTERS} characters each): {cost}"
@@ -59,9 +63,13 @@ class EndpointEncoder:
             ) from error
         check_url(settings)
         self._errors = openai
-        self._client = openai.OpenAI(
-            base_url=settings.base_url, api_key=os.environ.get(KEY) or "none", max_retries=_RETRIES
-        )
+        pace = self._pace
+
+        class Paced(openai.OpenAI):  # type: ignore[misc]
+            def _prepare_request(self, request: Any) -> None:
+                pace()  # before retries too
+
+        self._client = Paced(base_url=settings.base_url, api_key=_key() or "none", max_retries=_RETRIES)
         self._settings, self._batch_size = settings, batch_size
         self._pause = 60 / per_minute if per_minute else 0.0  # seconds from request to request
         self._last = 0.0
@@ -80,18 +88,20 @@ class EndpointEncoder:
         prompt = self._settings.prompt or ""
         batches = [texts[at : at + self._batch_size] for at in range(0, len(texts), self._batch_size)]
         vectors = [self._request([prompt + text for text in batch]) for batch in batches]
-        if len({len(row) for batch in vectors for row in batch}) > 1:
+        if len({batch.shape[1] for batch in vectors}) > 1:
             raise UserError(f"{self._settings.base_url} answered with vectors of different dimensions")
-        return np.concatenate([np.array(batch, dtype=np.float32) for batch in vectors])
+        return np.concatenate(vectors)
 
-    def _request(self, texts: list[str]) -> list[list[float]]:
+    def _pace(self) -> None:
         time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
         self._last = time.monotonic()
+
+    def _request(self, texts: list[str]) -> Vectors:
         try:
             reply = self._client.embeddings.create(
                 model=self._settings.encoder, input=texts, encoding_format="float"
             )
-            data = sorted(reply.data, key=lambda entry: entry.index)
+            rows = sorted(((entry.index, entry.embedding) for entry in reply.data), key=lambda row: row[0])
         except (self._errors.AuthenticationError, self._errors.PermissionDeniedError) as error:
             raise UserError(
                 f"{self._settings.base_url} refuses the key in {KEY} ({error.status_code})"
@@ -106,9 +116,20 @@ class EndpointEncoder:
                 f"{self._settings.base_url} can't be reached or does not speak OpenAI's protocol "
                 f"({_reason(error)}); finished shards are kept: run the command again to go on"
             ) from None
-        if len(data) != len(texts):
-            raise UserError(f"{self._settings.base_url} answered {len(data)} vectors to {len(texts)} texts")
-        return [entry.embedding for entry in data]
+        if len(rows) != len(texts):
+            raise UserError(f"{self._settings.base_url} answered {len(rows)} vectors to {len(texts)} texts")
+        if [index for index, _ in rows] != list(range(len(texts))):
+            raise UserError(f"{self._settings.base_url} does not say which vector belongs to which text")
+        if len({len(row) for _, row in rows if isinstance(row, list)}) > 1:
+            raise UserError(f"{self._settings.base_url} answered with vectors of different dimensions")
+        try:
+            with np.errstate(over="ignore"):  # what is too large is infinite, and refused later
+                vectors = np.array([row for _, row in rows], dtype=np.float32)
+        except (ValueError, TypeError):
+            vectors = np.empty(0, dtype=np.float32)
+        if vectors.ndim != 2 or not vectors.shape[1]:
+            raise UserError(f"{self._settings.base_url} answered with something else than vectors of numbers")
+        return vectors
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,8 +142,12 @@ def check_url(settings: EncoderSettings) -> None:
     Raises:
         UserError: With the option.
     """
-    url = urlparse(settings.base_url or "")
-    if url.scheme not in ("http", "https") or not url.hostname:
+    try:
+        url = urlparse(settings.base_url or "")
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # brackets, or a port that is none
+        usable = False
+    if not usable:
         raise UserError(f"--base-url '{settings.base_url}' is no URL like https://host/v1")
     if url.username or url.password or url.query:
         raise UserError(f"--base-url holds a password or a query; put the key into {KEY} instead")
@@ -134,4 +159,12 @@ def check_url(settings: EncoderSettings) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+    words = " ".join(str(error).split())  # a server may repeat the key
+    return (words.replace(key, "***") if (key := _key()) else words)[:120]
+
+
+def _key() -> str:
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and (key.isprintable() or not key)):
+        raise UserError(f"{KEY} holds characters that no key has")
+    return key

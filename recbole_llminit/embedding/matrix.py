@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def from_matrix(
     Args:
         vectors_file: ``.npy``; ``.safetensors`` with one matrix; or ``.parquet`` with one column of
             lists of numbers, and the tokens in ``item_id`` or the only other column.
-        ids_file: Line i is the token of row i; not for Parquet, nor for a safetensors file that holds
-            ``ids`` as this package writes them.
+        ids_file: Line i is the token of row i. A Parquet file, and a safetensors file that this package
+            wrote, say so themselves; what is given here wins.
         encoder: What made the vectors, for the card.
         template: The texts they were made from: with it the card carries their hash, and they are
             verified at every start; without it they are not.
@@ -46,9 +47,8 @@ def from_matrix(
         if not file.is_file():
             raise UserError(f"{file} does not exist")
     reader = {".parquet": _parquet, ".safetensors": _safetensors}.get(vectors_file.suffix, _npy)
-    vectors, ids = reader(vectors_file)
-    if ids_file:
-        ids = _lines(ids_file)
+    vectors, own_ids = reader(vectors_file)
+    ids = _lines(ids_file) if ids_file else own_ids
     if ids is None:
         raise UserError(f"--from and --ids go together: {vectors_file} does not say which item a row is")
     if not np.issubdtype(vectors.dtype, np.floating):
@@ -71,7 +71,7 @@ def item_file(data_path: Path, dataset: str) -> Path:
 
 def _lines(file: Path) -> tuple[str, ...]:
     try:
-        return tuple(file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+        return tuple(file.read_text(encoding="utf-8-sig").rstrip("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text, one item token a line: {error}") from None
 
@@ -79,7 +79,7 @@ def _lines(file: Path) -> tuple[str, ...]:
 def _npy(file: Path) -> tuple[Matrix, None]:
     try:
         vectors = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: expected a .npy matrix, .parquet or .safetensors ({error})") from None
     if not isinstance(vectors, np.ndarray):
         raise UserError(f"{file} holds several arrays; expected one matrix in .npy")
@@ -88,7 +88,7 @@ def _npy(file: Path) -> tuple[Matrix, None]:
 
 def _safetensors(file: Path) -> tuple[Matrix, tuple[str, ...] | None]:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file
 
     try:
         tensors = load_file(file)
@@ -97,8 +97,15 @@ def _safetensors(file: Path) -> tuple[Matrix, tuple[str, ...] | None]:
     matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
     if len(matrices) != 1:
         raise UserError(f"{file} holds {len(matrices)} matrices ({', '.join(tensors)}); expected one")
-    ids = tensors.get("ids")
-    return tensors[matrices[0]], tuple(ids.tobytes().decode().split("\n")) if ids is not None else None
+    matrix, ids = tensors[matrices[0]], tensors.get("ids")
+    if str(matrix.dtype) == "torch.bfloat16":  # which NumPy does not know
+        matrix = matrix.float()
+    if ids is None or str(ids.dtype) != "torch.uint8":
+        return matrix.numpy(), None
+    try:
+        return matrix.numpy(), tuple(ids.numpy().tobytes().decode().split("\n"))
+    except UnicodeDecodeError:
+        return matrix.numpy(), None
 
 
 def _parquet(file: Path) -> tuple[Matrix, tuple[str, ...]]:
@@ -107,8 +114,9 @@ def _parquet(file: Path) -> tuple[Matrix, tuple[str, ...]]:
 
     try:
         table = parquet.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file} is not a Parquet file: {error}") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{file} is not a Parquet file: {reason}") from None
     lists = [field.name for field in table.schema if _is_list(field.type)]
     others = [name for name in table.column_names if name not in lists]
     ids = "item_id" if "item_id" in others else others[0] if len(others) == 1 else None
@@ -122,7 +130,10 @@ def _parquet(file: Path) -> tuple[Matrix, tuple[str, ...]]:
     if len(widths) != 1 or rows.null_count:
         raise UserError(f"{file}: the vectors in '{lists[0]}' are missing or of different dimensions")
     vectors = rows.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    return vectors, tuple(table[ids].cast(pa.string()).to_pylist())
+    try:
+        return vectors, tuple(table[ids].cast(pa.string()).to_pylist())
+    except pa.ArrowException as error:
+        raise UserError(f"{file}: the item tokens in '{ids}' are no text: {error}") from None
 
 
 def _is_list(kind: Any) -> bool:

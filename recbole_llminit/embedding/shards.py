@@ -54,9 +54,10 @@ class Shards:
         """Return the texts of a shard."""
         return self.texts[number * self._size : (number + 1) * self._size]
 
-    def missing(self) -> list[int]:
-        """Return the numbers of the shards that have no vectors yet."""
-        return [number for number in range(len(self)) if not self._file(number).is_file()]
+    def missing(self, part: tuple[int, int] = (1, 1)) -> list[int]:
+        """Return the numbers of the shards that have no vectors yet, of part i of n."""
+        ours = range(part[0] - 1, len(self), part[1])
+        return [number for number in ours if not self._file(number).is_file()]
 
     def encode(
         self, encode: Callable[[Sequence[str]], Vectors], part: tuple[int, int] = (1, 1), quiet: bool = False
@@ -72,7 +73,7 @@ class Shards:
             UserError: If vectors don't fit the texts or the shards before, or are not finite.
         """
         ours = range(part[0] - 1, len(self), part[1])
-        todo = sorted(set(ours) & set(self.missing()))
+        todo = self.missing(part)
         total, left = (sum(len(self.shard(number)) for number in numbers) for numbers in (ours, todo))
         bar = tqdm(
             total=total, initial=total - left, unit=" texts", desc="encode", disable=quiet, smoothing=0.05

@@ -33,6 +33,7 @@ class Card:
     pooling: str | None = None  # how the encoder turns tokens into one vector
     prompt: str | None = None
     max_length: int | None = None  # tokens after which the encoder cuts a text
+    own_limit: bool = True  # the encoder's own limit, not one that was given
     precision: str | None = None  # in which the encoder computed
     base_url: str | None = None  # of the endpoint that encoded
     selection: str | None = None  # how dimensions were selected, if not all are here
@@ -61,7 +62,7 @@ class VectorTable:
         Raises:
             UserError: If they don't fit each other, an id is repeated or a value is not finite.
         """
-        if vectors.ndim != 2 or len(vectors) != len(ids):
+        if vectors.ndim != 2 or len(vectors) != len(ids) or not vectors.shape[1]:
             raise UserError(f"vectors of shape {vectors.shape} don't fit {len(ids)} ids: one row per id")
         if len(set(ids)) != len(ids):
             twice = next(i for i in ids if ids.count(i) > 1)
@@ -69,7 +70,8 @@ class VectorTable:
         if bad := [i for i in ids if not i or any(c in i for c in "\t\r\n")]:
             raise UserError(f"id {bad[0]!r} is empty or holds a tab or a line break")
         if vectors.dtype.name not in _DTYPES:
-            vectors = vectors.astype(np.float32)
+            with np.errstate(over="ignore"):  # what is too large is infinite, and named below
+                vectors = vectors.astype(np.float32)
         for start in range(0, len(vectors), _ROWS):
             finite = np.isfinite(vectors[start : start + _ROWS]).all(axis=1)
             if not finite.all():
