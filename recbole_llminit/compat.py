@@ -190,6 +190,18 @@ class _RayTuneStandIn(importlib.abc.MetaPathFinder):
             sys.modules.pop("ray.tune", None)
 
 
+def anomaly_detection(_: types.ModuleType) -> None:
+    """Switch off the debugging aid that RecBole's SINE switches on for every model of the process.
+
+    Importing its module, as a look at the family of sequential models does, calls
+    ``torch.autograd.set_detect_anomaly(True)``: every gradient is then searched for NaN, and a stack
+    is recorded for every operation. Not yet reported; retired by a RecBole whose SINE does not.
+    """
+    import torch
+
+    torch.autograd.set_detect_anomaly(False)
+
+
 _REPAIRS: dict[str, tuple[Callable[[Any], None], ...]] = {
     "scipy.sparse": (dok_matrix_update,),
     "torch": (torch_load,),
@@ -198,6 +210,7 @@ _REPAIRS: dict[str, tuple[Callable[[Any], None], ...]] = {
     "recbole.quick_start": (_RayTuneStandIn.remove,),
     "recbole.quick_start.quick_start": (report_outside_ray,),
     "recbole.trainer.hyper_tuning": (exhaustive_search,),
+    "recbole.model.sequential_recommender.sine": (anomaly_detection,),
 }
 
 

@@ -90,3 +90,13 @@ print("ray" in sys.modules)
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert out.stdout.strip() == "False", out.stderr
+
+
+def test_sine_leaves_anomaly_detection_off() -> None:
+    """A look at the sequential models imports SINE, which switches it on for the whole process."""
+    code = (
+        "import recbole_llminit, torch; import recbole.model.sequential_recommender.sine; "
+        "print(torch.is_anomaly_enabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"
