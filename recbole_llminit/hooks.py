@@ -13,6 +13,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import wrapt
+
 from recbole_llminit import registry
 from recbole_llminit.errors import UserError
 from recbole_llminit.paths import ATOMIC_DATA
@@ -75,11 +77,60 @@ def _is_in_house(config: Any, model: str) -> bool:
 
 
 def _dataloader(original: Callable[..., Any], config: Any, phase: str) -> Any:
-    """Give ``LLMInit<X>`` the dataloader that RecBole keeps for X (ENMF's, the auto-encoders')."""
+    """Give ``LLMInit<X>`` the dataloader that RecBole keeps for X, and our runs our full-ranking loader."""
     host = registry.host_name(config["model"])
-    if host == config["model"]:
-        return original(config, phase)
-    return original(ChainMap({"model": host}, config.final_config_dict), phase)
+    found = original(ChainMap({"model": host}, config.final_config_dict), phase)
+    if found.__name__ == "FullSortEvalDataLoader" and _is_in_house(config, config["model"]):
+        from recbole_llminit.evaluation.full_ranking import FullRankingLoader
+
+        return FullRankingLoader
+    return found
+
+
+class _Pandas(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """pandas, reading files by its compiled parser instead of the one in Python that RecBole asks for."""
+
+    def read_csv(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("engine") == "python" and len(kwargs.get("delimiter") or "") == 1:
+            kwargs |= {"engine": "c", "float_precision": "round_trip"}  # numbers as Python reads them
+        return self.__wrapped__.read_csv(*args, **kwargs)
+
+
+def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
+    """Read the atomic files of our runs by pandas' compiled parser."""
+    if not _is_in_house(dataset.config, dataset.config["model"]):
+        return original(dataset, *args)
+    import recbole.data.dataset.dataset as host
+
+    theirs, host.pd = host.pd, _Pandas(host.pd)
+    try:
+        return original(dataset, *args)
+    finally:
+        host.pd = theirs
+
+
+def _samplers(original: Callable[..., Any], config: Any, *args: Any) -> Any:
+    """Let our runs draw negatives by `PairSampler`, which draws what RecBole's sampler draws."""
+    if not _is_in_house(config, config["model"]):
+        return original(config, *args)
+    import recbole.data.utils as host
+
+    from recbole_llminit.sampling.pairs import PairSampler
+
+    theirs, host.Sampler = host.Sampler, PairSampler
+    try:
+        return original(config, *args)
+    finally:
+        host.Sampler = theirs
+
+
+def _trainer(original: Callable[..., None], trainer: Any, config: Any, model: Any) -> None:
+    """Collect the results of our runs in linear time."""
+    original(trainer, config, model)
+    if _is_in_house(config, config["model"]):
+        from recbole_llminit.evaluation.full_ranking import ListCollector
+
+        trainer.eval_collector = ListCollector(config)
 
 
 def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
@@ -133,6 +184,9 @@ def install() -> None:
     wrap("recbole.config.configurator", "Config._get_final_config_dict", _negatives)
     wrap("recbole.config.configurator", "Config._set_default_parameters", _data_path)
     wrap("recbole.data.utils", "get_dataloader", _dataloader)
+    wrap("recbole.data.dataset.dataset", "Dataset._load_feat", _load)
+    wrap("recbole.data.utils", "create_samplers", _samplers)
+    wrap("recbole.trainer.trainer", "Trainer.__init__", _trainer)
     wrap(loaders, "FullSortEvalDataLoader._init_batch_size_and_step", _evaluation_batch)
     wrap("recbole.trainer.trainer", "Trainer.fit", _fit)
     wrap("recbole.trainer.trainer", "NCLTrainer.fit", _fit)  # it does not call Trainer's

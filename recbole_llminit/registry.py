@@ -29,6 +29,7 @@ _FAMILIES = ("general", "sequential", "knowledge_aware", "context_aware")
 # Models that RecBole lacks, and faster twins of its own that only stand beneath LLMInit<X>.
 _NEW = ("SGCL", "MixSGCL")
 _TWINS = ("LightGCN", "SGL")
+_TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need
 # Where RecBole's models take the width of `item_embedding` from, the surest first.
 _WIDTH_KEYS = ("embedding_size", "ui_embedding_size", "hidden_size")
 _PROTOCOLS = ("masked", "paper", "sequential")
@@ -50,14 +51,25 @@ def model_class(model: str) -> type[Any]:
     Raises:
         UserError: If no such model exists, or if its tables can't be set.
     """
-    if model not in model_names():
-        host = host_name(model)
-        if model.startswith(PREFIX) and host in model_names():
-            raise UserError(f"{model}: {refusal(_recbole_class(host))}")
+    host = host_name(model)
+    if not _exists(host):
         raise UserError(
             f"unknown model '{model}'.{nearest(model, model_names())} --list-models prints them all"
         )
-    return initialised(host_name(model)) if model.startswith(PREFIX) else _plain(model)
+    if model == host:
+        return _plain(model)
+    if reason := refusal(_plain(host)):
+        raise UserError(f"{model}: {reason}")
+    return initialised(host)
+
+
+def _exists(name: str) -> bool:
+    """Tell whether RecBole or this package has a plain model of that name, importing as little as RecBole."""
+    if name in (*_NEW, *_TREES):
+        return True
+    modules = (f"recbole.model.{family}_recommender.{name.lower()}" for family in _FAMILIES)
+    found = next((module for module in modules if importlib.util.find_spec(module)), None)
+    return found is not None and _class_in(found) == name
 
 
 @functools.cache
@@ -174,8 +186,7 @@ def _plain_names() -> Iterator[tuple[str, str]]:
                 yield name, family
         if family == "general":
             yield from ((name, family) for name in _NEW)
-    for name in ("lightgbm", "xgboost"):  # named without importing the libraries they need
-        yield name, "exlib"
+    yield from ((name, "exlib") for name in _TREES)
 
 
 def _class_in(module: str) -> str | None:

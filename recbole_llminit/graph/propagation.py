@@ -51,18 +51,42 @@ class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.matrix = matrix
-        return _single_precision_product(matrix, x)
+        return _horner(x, [matrix], keep=False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, _single_precision_product(ctx.matrix, gradients[0])
+        return None, _horner(gradients[0], [ctx.matrix], keep=False)
 
 
-def _single_precision_product(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Multiply outside mixed precision: torch has no sparse product in half precision on every device."""
+class _SymmetricSum(torch.autograd.Function):  # type: ignore[misc]
+    """x + A1 x + A2 A1 x + ... for symmetric A's; its gradient is the same sum, the other way round."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:
+        ctx.matrices = matrices
+        if all(matrix is matrices[0] for matrix in matrices):
+            return _horner(x, matrices)
+        total = hop = x.float()
+        for matrix in matrices:
+            hop = _horner(hop, [matrix], keep=False)
+            total = total + hop
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return _horner(gradients[0], ctx.matrices[::-1]), *[None] * len(ctx.matrices)
+
+
+def _horner(x: torch.Tensor, matrices: Sequence[torch.Tensor], keep: bool = True) -> torch.Tensor:
+    """Return x + A_n (x + ... A_1 x), one accumulator and no other table; without `keep` the products alone.
+
+    Outside mixed precision: torch has no sparse product in half precision on every device.
+    """
     with torch.autocast(x.device.type, enabled=False):
-        product: torch.Tensor = matrix @ x.float()
-    return product
+        total = x = x.float()
+        for matrix in matrices:
+            total = torch.addmm(x, matrix, total) if keep else matrix @ total
+    return total
 
 
 def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> list[torch.Tensor]:
@@ -85,8 +109,6 @@ def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> li
 
 def propagate(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> torch.Tensor:
     """Return the mean over all layers, (n, d): LightGCN, Equation 4 with equal weights."""
-    outputs = layers(graph, x, n_layers)
-    total = outputs[0]
-    for output in outputs[1:]:
-        total = total + output
+    hops = [graph] * n_layers if isinstance(graph, Graph) else graph
+    total: torch.Tensor = _SymmetricSum.apply(x, *[hop.matrix for hop in hops])
     return total / (n_layers + 1)

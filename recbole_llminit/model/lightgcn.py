@@ -6,6 +6,8 @@ SIGIR 2020 (arXiv 2002.02126). Same parameters, loss and scores as RecBole's.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from recbole.model.general_recommender.lightgcn import LightGCN as RecBoleLightGCN
 
@@ -25,3 +27,18 @@ class LightGCN(RecBoleLightGCN):  # type: ignore[misc]
         nodes = propagate(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers)
         users, items = torch.split(nodes, [self.n_users, self.n_items])
         return users, items
+
+    def calculate_loss(self, interaction: Any) -> torch.Tensor:
+        """Return RecBole's loss; rows are taken from one table, so that its gradient is one table too."""
+        self.restore_user_e, self.restore_item_e = None, None
+        start = self.get_ego_embeddings()
+        rows = self.rows(interaction, self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID)
+        nodes = propagate(self.norm_adj_matrix, start, self.n_layers)
+        user, positive, negative = nodes[rows].chunk(3)
+        loss = self.mf_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
+        own = start[rows].chunk(3)
+        return loss + self.reg_weight * self.reg_loss(*own, require_pow=self.require_pow)
+
+    def rows(self, interaction: Any, user: str, *items: str) -> torch.Tensor:
+        """Return the rows of a batch's users, then items, in the table of all nodes: (columns * batch,)."""
+        return torch.cat([interaction[user], *(interaction[item] + self.n_users for item in items)])

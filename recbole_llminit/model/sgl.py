@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from recbole.model.general_recommender.sgl import SGL as RecBoleSGL
 
 from recbole_llminit.graph.propagation import Graph, propagate
+from recbole_llminit.model.softmax import log_sum_exp
 
 
 class SGL(RecBoleSGL):  # type: ignore[misc]
@@ -25,3 +27,24 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
         nodes = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
         users, items = torch.split(propagate(graph, nodes, self.n_layers), [self.n_users, self.n_items])
         return users, items
+
+    def calc_ssl_loss(
+        self,
+        user_list: torch.Tensor,
+        pos_item_list: torch.Tensor,
+        user_sub1: torch.Tensor,
+        user_sub2: torch.Tensor,
+        item_sub1: torch.Tensor,
+        item_sub2: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the contrastive loss of the batch's users and items, each against all of its kind."""
+        users = self._contrast(user_list, user_sub1, user_sub2)
+        items = self._contrast(pos_item_list, item_sub1, item_sub2)
+        return (users + items) * self.ssl_weight
+
+    def _contrast(self, ids: torch.Tensor, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+        """Sum InfoNCE over a batch; an id that occurs n times is computed once and counts n times."""
+        once, times = torch.unique(ids, return_counts=True)
+        x, y = F.normalize(one[once], dim=1), F.normalize(two, dim=1)
+        own = (x * y[once]).sum(dim=1) / self.ssl_tau
+        return (times * (log_sum_exp(x, y, self.ssl_tau) - own)).sum()

@@ -67,3 +67,20 @@ def test_mixed_precision_leaves_the_graph_in_single_precision() -> None:
         output.sum().backward()
     assert output.dtype == torch.float32
     torch.testing.assert_close(x.grad, torch.ones(2, 3))
+
+
+@settings(max_examples=20, deadline=None)
+@given(PAIRS, PAIRS)
+def test_propagation_over_several_graphs_equals_dense_algebra(
+    one: list[tuple[int, int]], two: list[tuple[int, int]]
+) -> None:
+    """SGL's random walk draws a graph for each layer; their product is not symmetric."""
+    adjacencies = [normalized_adjacency(matrix(pairs)) for pairs in (one, two)]
+    a, b = (torch.from_numpy(adjacency.toarray()) for adjacency in adjacencies)
+    x = torch.randn(12, 3, requires_grad=True)
+    weight = torch.randn(12, 3)
+    mine = propagate([Graph.from_scipy(adjacency) for adjacency in adjacencies], x, 2)
+    expected = (x + a @ x + b @ a @ x) / 3
+    torch.testing.assert_close(mine, expected)
+    gradients = [torch.autograd.grad((output * weight).sum(), x)[0] for output in (mine, expected)]
+    torch.testing.assert_close(*gradients)

@@ -1,0 +1,1 @@
+"""Negative sampling without RecBole's Python loops."""

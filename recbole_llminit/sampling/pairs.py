@@ -1,0 +1,95 @@
+"""RecBole's sampler of unseen items, looking all pairs of a batch up at once.
+
+The draws are RecBole's, number for number: candidates for all rows, then again for the rows whose
+candidate the user has seen, until none is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recbole.sampler.sampler import Sampler
+
+Ids = npt.NDArray[np.int64]
+
+
+class SeenItems:
+    """The items that each user has seen, as sorted pairs; indexed by user, a set as RecBole's.
+
+    Args:
+        pairs: user * n_items + item, sorted and without repeats.
+        n_users: Number of users, with padding.
+        n_items: Number of items, with padding.
+    """
+
+    def __init__(self, pairs: Ids, n_users: int, n_items: int) -> None:
+        self.pairs, self.n_items = pairs, n_items
+        self._starts = np.searchsorted(pairs, np.arange(n_users + 1) * n_items)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, user: Any) -> Any:
+        if user is None:  # RecBole's loaders begin with no user
+            return set()
+        if np.ndim(user):
+            return np.array([self[one] for one in user], dtype=object)
+        return set((self.pairs[self._starts[user] : self._starts[user + 1]] - user * self.n_items).tolist())
+
+    def contains(self, users: Ids, items: Ids) -> npt.NDArray[np.bool_]:
+        """Tell for each pair whether the user has seen the item."""
+        if not len(self.pairs):
+            return np.zeros(len(users), dtype=bool)
+        wanted = users * self.n_items + items
+        at = np.searchsorted(self.pairs, wanted)
+        found: npt.NDArray[np.bool_] = self.pairs[np.minimum(at, len(self.pairs) - 1)] == wanted
+        return found
+
+    def counts(self) -> Ids:
+        """Return how many items each user has seen."""
+        return np.diff(self._starts)
+
+
+def sorted_unique(numbers: Ids) -> Ids:
+    """Return the distinct numbers in ascending order, by one sort."""
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
+class PairSampler(Sampler):  # type: ignore[misc]
+    """RecBole's ``Sampler``: same distribution, same guarantees, same draws for the same seed."""
+
+    def get_used_ids(self) -> dict[str, SeenItems]:
+        """Return, for each phase, what users have seen in it and in the phases before.
+
+        Raises:
+            ValueError: If a user has seen every item.
+        """
+        seen: dict[str, SeenItems] = {}
+        pairs = np.empty(0, dtype=np.int64)
+        for phase, dataset in zip(self.phases, self.datasets, strict=True):
+            users = dataset.inter_feat[self.uid_field].numpy().astype(np.int64)
+            items = dataset.inter_feat[self.iid_field].numpy().astype(np.int64)
+            pairs = sorted_unique(np.concatenate([pairs, users * self.item_num + items]))
+            seen[phase] = SeenItems(pairs, self.user_num, self.item_num)
+        if (seen[self.phases[-1]].counts() + 1 == self.item_num).any():
+            raise ValueError(
+                "Some users have interacted with all items, "
+                "which we can not sample negative items for them. "
+                "Please set `user_inter_num_interval` to filter those users."
+            )
+        return seen
+
+    def sample_by_key_ids(self, key_ids: Sequence[int] | Ids, num: int) -> torch.Tensor:
+        """Return `num` unseen items for each user, all users' first ones before all second ones."""
+        users = np.tile(np.asarray(key_ids, dtype=np.int64), num)
+        items = np.zeros(len(users), dtype=np.int64)
+        open_rows = np.arange(len(users))
+        while len(open_rows):
+            items[open_rows] = self.sampling(len(open_rows))
+            open_rows = open_rows[self.used_ids.contains(users[open_rows], items[open_rows])]
+        return torch.from_numpy(items)

@@ -1,0 +1,55 @@
+"""The blocked log-sum-exp, and SGL's contrast that rests on it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from recbole_llminit.model import softmax
+from recbole_llminit.model.softmax import log_sum_exp
+from tests.conftest import World, parts
+
+
+@pytest.mark.parametrize("keep", [0, 2**29])
+@pytest.mark.parametrize("rows", [1, 7, 23])
+@pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0])
+def test_value_and_gradients(
+    monkeypatch: pytest.MonkeyPatch, keep: int, rows: int, temperature: float
+) -> None:
+    """In blocks that do and don't divide the table, with the exponentials kept or computed again."""
+    monkeypatch.setattr(softmax, "_KEEP", keep)
+    monkeypatch.setattr(softmax, "_BLOCK", rows)
+    torch.manual_seed(0)
+    x, y = (F.normalize(torch.randn(n, 8)).requires_grad_() for n in (5, 21))
+    weight = torch.rand(5)
+    expected = torch.logsumexp(x @ y.T / temperature, dim=1)
+    of_x, of_y = torch.autograd.grad((weight * expected).sum(), (x, y))
+    value = log_sum_exp(x, y, temperature)
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-5)
+    found = torch.autograd.grad((weight * value).sum(), (x, y))
+    torch.testing.assert_close(found, (of_x, of_y), rtol=1e-5, atol=1e-5)
+
+
+def test_a_cold_temperature_does_not_overflow() -> None:
+    x = F.normalize(torch.ones(2, 3))
+    assert torch.isfinite(log_sum_exp(x, x, 0.001)).all()
+
+
+def test_a_vector_may_be_its_own_table() -> None:
+    torch.manual_seed(0)
+    x = F.normalize(torch.randn(6, 4)).requires_grad_()
+    expected = torch.autograd.grad(torch.logsumexp(x @ x.T / 0.2, dim=1).sum(), x)
+    torch.testing.assert_close(torch.autograd.grad(log_sum_exp(x, x, 0.2).sum(), x), expected)
+
+
+def test_sgls_contrast_is_recboles(world: World) -> None:
+    from recbole.model.general_recommender.sgl import SGL
+
+    model = parts("LLMInitSGL", world, llm_embedding="none").model
+    users, items = torch.tensor([1, 2, 2, 5]), torch.tensor([3, 3, 1, 3])  # repeats count as often
+    views = [torch.randn(n, 8, requires_grad=True) for n in (model.n_users,) * 2 + (model.n_items,) * 2]
+    losses = [cls.calc_ssl_loss(model, users, items, *views) for cls in (SGL, type(model))]
+    torch.testing.assert_close(losses[0], losses[1])
+    gradients = [torch.autograd.grad(loss, views) for loss in losses]
+    torch.testing.assert_close(*gradients)
