@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+NO_SPACE = "free some space, or write elsewhere (--data-path)"
+
 
 class UserError(ValueError):
     """Say in one line which value is wrong, what was expected and how to fix it.

@@ -85,7 +85,11 @@ def _prepare_parser() -> argparse.ArgumentParser:
     raw.add_argument("--item-columns", type=_mapping, help="of a table of items: item=,title=,...")
     raw.add_argument("--time-unit", help="of a table: seconds (default), milliseconds or iso")
     raw.add_argument(
-        "--skip-bad-lines", type=int, default=0, metavar="N", help="leave out up to N unreadable lines a file"
+        "--skip-bad-lines",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="leave out up to N unreadable lines a file",
     )
     keep = parser.add_argument_group("filters, in this order", argument_default=argparse.SUPPRESS)
     keep.add_argument("--sample", type=float, help="share of the users, for a quick look (1)")
@@ -116,6 +120,12 @@ def _mapping(text: str) -> dict[str, str]:
     if not all(key and equals and value for key, equals, value in pairs):
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form user=uid,item=sku")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
+    return int(text)
 
 
 def _number_or_none(text: str) -> float | None:

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.errors import NO_SPACE, UserError
 
 _EXTRAS = {
     "faiss": "ncl",
@@ -53,7 +53,7 @@ def _explain(error: Exception) -> str | None:
         return _host_error(error)
     if isinstance(error, OSError):
         if error.errno in _DISK:
-            return f"{error.strerror}: free some space, or write elsewhere (--data-path)"
+            return f"{error.strerror}: {NO_SPACE}"
         return f"{error.filename}: {error.strerror}" if error.filename is not None else None
     return _child_error(str(error))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urldefrag, urlparse
+from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
@@ -24,8 +25,15 @@ def is_url(name: str) -> bool:
 
 
 def file_name(url: str) -> str:
-    """Return the name that a URL's file gets."""
-    return Path(unquote(urlparse(url).path)).name
+    """Return the name that a URL's file gets.
+
+    Raises:
+        UserError: If it is no URL.
+    """
+    try:
+        return Path(unquote(urlparse(url).path)).name
+    except ValueError as error:
+        raise UserError(f"{url} is no URL: {error}") from None
 
 
 def download(url: str, folder: Path, quiet: bool = False) -> Path:
@@ -40,9 +48,10 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
         UserError: If the server can't be reached, refuses, or sends something else; says which file
             to put where instead.
     """
-    url, _, expected = urldefrag(url)[0], *urldefrag(url)[1].partition("sha256=")[1:]
+    url, _, expected = url.partition("#sha256=")
     file = folder / file_name(url)
     if file.is_file():
+        _verify(file, expected)
         return file
     folder.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
@@ -56,14 +65,20 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
                     f"{url}: the server answers {error.code} {error.reason}; {_by_hand(file)}"
                 ) from None
             reason: object = error
-        except (URLError, OSError) as error:
-            if getattr(error, "errno", None) and part.parent.is_dir() and _disk(error):
+        except InvalidURL as error:
+            raise UserError(f"{url} is no URL: {error}") from None
+        except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno and part.parent.is_dir() and _disk(error):
                 raise
-            reason = getattr(error, "reason", error)
+            reason = getattr(error, "reason", None) or " ".join(str(error).split())
         if attempt + 1 == _TRIES or (isinstance(reason, OSError) and reason.errno in (-2, -3, 101, 111)):
             raise UserError(f"{url} can't be fetched ({reason}); {_by_hand(file)}") from None
         time.sleep(2**attempt)
-    _verify(part, expected, url)
+    try:
+        _verify(part, expected)
+    except UserError:
+        part.unlink()  # it can't be gone on with
+        raise
     part.replace(file)
     return file
 
@@ -102,13 +117,15 @@ def _fetch(url: str, part: Path, quiet: bool) -> None:
         raise URLError(f"connection lost after {part.stat().st_size:,} of {total:,} bytes")
 
 
-def _verify(part: Path, expected: str, url: str) -> None:
+def _verify(file: Path, expected: str) -> None:
     if not expected:
         return
-    with part.open("rb") as stream:
+    with file.open("rb") as stream:
         digest = hashlib.sha256()
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
-    if digest.hexdigest() != expected:
-        part.unlink()
-        raise UserError(f"{url}: the file's SHA-256 is {digest.hexdigest()}, expected {expected}; not kept")
+    if digest.hexdigest() != expected.lower():
+        name = file.with_name(file.name.removesuffix(".part"))
+        raise UserError(
+            f"{name}: its SHA-256 is {digest.hexdigest()}, expected {expected}; get it again, or mend the URL"
+        )

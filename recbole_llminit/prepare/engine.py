@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.errors import NO_SPACE, UserError
 from recbole_llminit.prepare.files import parse_json, records
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Engine:
         self.version = f"{self._backend.version}, ibis {metadata.version('ibis-framework')}"
         self._steps = 0
         self._lines: list[Path] = []  # JSON files that were read
+        self._tables: list[Path] = []  # other files that were read
 
     def json(self, file: Path, columns: Sequence[str]) -> Table:
         """Read JSON lines; every column is a string, nested values are JSON text, absent ones null.
@@ -59,6 +60,7 @@ class Engine:
 
     def csv(self, file: Path, separator: str = ",", quoted: bool = True) -> Table:
         """Read a table of text with a header line; every column is a string."""
+        self._tables.append(file)
         with self._explained():
             return self._backend.csv(file, separator, quoted)
 
@@ -91,9 +93,13 @@ class Engine:
         """Return the number of rows of a table."""
         return int(self.row(table.agg(rows=table.count()))["rows"])
 
-    def _write(self, table: Table) -> Path:
+    def scratch(self, name: str) -> Path:
+        """Return a new path in the work folder."""
         self._steps += 1
-        path = self.work / f"step-{self._steps}.parquet"
+        return self.work / f"step-{self._steps}-{name}"
+
+    def _write(self, table: Table) -> Path:
+        path = self.scratch("table.parquet")
         with self._explained():
             self._backend.connection.to_parquet(table, str(path))
         return path
@@ -111,7 +117,11 @@ class Engine:
             told = next(
                 (line for line in lines if "Caused by" in line), lines[0] if lines else type(error).__name__
             )
-            raise UserError(f"{self._backend.version}: {told}") from error
+            if "No space left" in told or "File too large" in told:
+                raise UserError(f"{told}: {NO_SPACE}") from error
+            unnamed = [str(file) for file in self._tables if str(file) not in told]
+            read = f" (while reading {', '.join(unnamed)})" if unnamed else ""
+            raise UserError(f"{self._backend.version}: {told}{read}") from error
 
 
 class _DuckDB:
@@ -137,7 +147,7 @@ class _DuckDB:
     def csv(self, file: Path, separator: str, quoted: bool) -> Table:
         quote = '"' if quoted else ""
         table: Table = self.connection.read_csv(
-            str(file), delim=separator, header=True, all_varchar=True, quote=quote, escape=quote
+            str(file), delim=separator, header=True, all_varchar=True, quote=quote, escape=quote, comment=""
         )
         return table
 

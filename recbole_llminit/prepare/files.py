@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +21,8 @@ from recbole_llminit.errors import UserError
 
 Parser = Callable[[str], dict[str, Any]]
 _CHUNK = 1 << 20  # bytes
+# What the readers of archives raise; zipfile's for a password is a RuntimeError.
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     Raises:
         UserError: If it is damaged, or a member would land outside `folder`.
     """
+    folder.mkdir()
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
@@ -146,7 +150,11 @@ def unpack(archive: Path, folder: Path) -> Path:
             with tarfile.open(archive) as taped:
                 _refuse_climbers(archive, taped.getnames(), folder)
                 taped.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the archive's
+            raise
+        raise UserError(f"{archive} can't be unpacked: {error}") from None
+    except _DAMAGE as error:
         raise UserError(f"{archive} can't be unpacked: {error}") from None
     inside = [path for path in folder.iterdir() if not path.name.startswith(("__", "."))]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder

@@ -25,8 +25,8 @@ def complete(table: Table) -> Table:
 
 def sample(table: Table, share: float, seed: int) -> Table:
     """Keep a share of the users, with all they did; a user is in or out by a hash of seed and id."""
-    first = (ibis.literal(f"{seed}:") + _.user_id).hexdigest("md5").substr(0, 8)
-    return table.filter(first < f"{min(int(share * _HASHES), _HASHES - 1):08x}") if share < 1 else table
+    first = (ibis.literal(f"{seed}:") + table.user_id).hexdigest("md5").substr(0, 8)
+    return table.filter(first < f"{int(share * _HASHES):08x}") if share < 1 else table
 
 
 def rated(table: Table, minimum: float) -> Table:
@@ -37,9 +37,10 @@ def rated(table: Table, minimum: float) -> Table:
 def distinct(table: Table, keep: str) -> Table:
     """Keep the ``first`` or ``last`` interaction in time of each user and item.
 
-    At the same time the better rating goes first, so that the choice depends on the data alone.
+    At the same time the better rating goes first, and then the review in alphabetical order, so that the
+    choice depends on the data alone.
     """
-    by = [c for c in ("timestamp", "rating") if c in table.columns]
+    by = [c for c in ("timestamp", "rating", "review") if c in table.columns]
     order = [
         _[c].desc(nulls_first=False) if (c == "rating") != (keep == "last") else _[c].asc(nulls_first=False)
         for c in by

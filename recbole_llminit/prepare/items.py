@@ -55,7 +55,7 @@ def _cleaned(batch: pa.RecordBatch, columns: list[str]) -> dict[str, list[str]]:
 def _joined(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, list[str]]]:
     for item, group in groupby(rows, lambda row: row["item_id"]):
         texts = [clean(row["review"]) for row, _ in zip(group, range(_REVIEWS), strict=False)]
-        yield {"item_id": [item], "reviews": [" ".join(filter(None, texts))]}
+        yield {"item_id": [item], "reviews": [clean(" ".join(texts))]}
 
 
 def _stored(engine: Engine, name: str, columns: list[str], parts: Iterable[dict[str, list[str]]]) -> Table:

@@ -63,6 +63,8 @@ def prepare(
         ImportError: If the engine is not installed.
         UserError: If the input is wrong, or nothing is left of it.
     """
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise UserError(f"'{name}' can't be the name of a dataset: it is the name of a folder")
     folder = data_path / name
     _refuse_foreign_files(folder, name)
     source = _source(recipe)
@@ -200,12 +202,13 @@ def _require(raw: Raw, columns: tuple[str, ...], flag: str) -> None:
 
 def _template(recipe: Recipe, source: Source, raw: Raw) -> str | None:
     """Return the text template of the items: the recipe's, or the source's fields that there are."""
-    if not raw.types:
+    columns = list(raw.types)
+    if not columns:
         return None
     if recipe.template:
-        template_fields(recipe.template, raw.types)
+        template_fields(recipe.template, [*columns, *(["reviews"] if recipe.review_text else [])])
         return recipe.template
-    named = [field for field in source.fields if field in raw.types] or list(raw.types)
+    named = [field for field in source.fields if field in columns] or columns
     return ". ".join(f"{{{field}}}" for field in named)
 
 
@@ -255,7 +258,8 @@ def _work_folder(data_path: Path, name: str) -> Iterator[Path]:
     data_path.mkdir(parents=True, exist_ok=True)
     prefix = f".{name}.prepare-"
     for left in data_path.glob(f"{prefix}*"):
-        if not psutil.pid_exists(int(left.name.removeprefix(prefix))):
+        process = left.name.removeprefix(prefix)
+        if process.isdecimal() and (int(process) == os.getpid() or not psutil.pid_exists(int(process))):
             shutil.rmtree(left, ignore_errors=True)
     place = (data_path / f"{prefix}{os.getpid()}").absolute()
     place.mkdir()
@@ -268,6 +272,9 @@ def _work_folder(data_path: Path, name: str) -> Iterator[Path]:
 def _put(place: Path, folder: Path, files: list[str]) -> None:
     """Move the files into the dataset's folder, its card last: a card vouches for what lies beside it."""
     folder.mkdir(parents=True, exist_ok=True)
+    outdated = set((read_card(folder) or {"sha256": ()})["sha256"]) - set(files)
     (folder / CARD).unlink(missing_ok=True)
+    for file in outdated:
+        (folder / file).unlink(missing_ok=True)
     for file in files:
         (place / file).replace(folder / file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.paths import PROPS
 
 DUPLICATES = ("first", "last", "all")
+_NUMBERS = {"sample": float, "min_rating": float, "min_text": int, "kcore": int, "seed": int}
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class Recipe:
         Raises:
             UserError: With the value and what was expected.
         """
+        for flag, kind in _NUMBERS.items():
+            value = getattr(self, flag)
+            if value is not None and not isinstance(value, (int, kind)):
+                raise UserError(f"{flag} '{value}' must be {'a whole' if kind is int else 'a'} number")
         if self.duplicates not in DUPLICATES:
             raise UserError(f"--duplicates '{self.duplicates}' must be one of {', '.join(DUPLICATES)}")
         if not 0 < self.sample <= 1:
@@ -114,7 +119,10 @@ def find_recipe(name: str) -> Recipe | None:
     for key in content:
         if key not in known:
             raise UserError(f"{file}: 'prepare' has no field '{key}'." + nearest(key, known))
-    return Recipe(**content)
+    if "source" not in content:
+        raise UserError(f"{file}: 'prepare' has no 'source', the kind of raw data")
+    values: dict[str, Any] = {k: str(v) if isinstance(v, date) else v for k, v in content.items()}
+    return Recipe(**values)
 
 
 def _read(file: Path) -> dict[str, Any]:

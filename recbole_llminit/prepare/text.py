@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_HIDDEN = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+# What is not closed hides the rest of the text, as in a browser; it also keeps the search linear.
+_HIDDEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
+)
 _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*|/)?>")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, zero width, byte order mark
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LEADING_QUOTES = re.compile(r'^"+')
+_LONGEST = 100_000  # characters of a field; RecBole's reader stops at 131,072
 _LISTS = ("categories", "genres")  # columns whose values are words, not prose
 
 
@@ -20,14 +24,17 @@ def clean(text: str | None) -> str:
     """Return a text on one line without HTML, entities or control characters.
 
     Entities are decoded twice, for crawled text is often encoded twice. A double quote at the start
-    becomes single quotes: RecBole's reader would take it for the opening of a quoted field.
+    becomes single quotes: RecBole's reader would take it for the opening of a quoted field. What is longer
+    than 100,000 characters is cut.
     """
     if not text:
         return ""
     text = html.unescape(html.unescape(text))
     text = _TAG.sub(" ", _HIDDEN.sub(" ", text))
     text = _CONTROL.sub(" ", _INVISIBLE.sub("", text))
-    return _LEADING_QUOTES.sub(lambda quotes: "'" * len(quotes[0]), " ".join(text.split()))
+    return _LEADING_QUOTES.sub(
+        lambda quotes: "'" * len(quotes[0]), " ".join(text.split())[:_LONGEST].rstrip()
+    )
 
 
 def flatten(value: str | None, column: str) -> str:
@@ -40,7 +47,7 @@ def flatten(value: str | None, column: str) -> str:
         return clean(value)
     try:
         entries = list(_leaves(json.loads(value)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return clean(value)  # prose in brackets
     parts = dict.fromkeys(filter(None, map(clean, entries)))
     return clean((", " if column in _LISTS else " ").join(parts))

@@ -122,7 +122,7 @@ def json_table(
 
 def write_lines(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write rows as JSON lines into the engine's work folder."""
-    file = engine.work / f"{name}.jsonl"
+    file = engine.scratch(f"{name}.jsonl")
     with file.open("w", encoding="utf-8", errors="replace") as out:
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return file
@@ -130,7 +130,7 @@ def write_lines(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) ->
 
 def write_table(engine: Engine, name: str, header: Sequence[str], lines: Iterator[str]) -> Path:
     """Write tab-separated lines under a header into the engine's work folder."""
-    file = engine.work / f"{name}.tsv"
+    file = engine.scratch(f"{name}.tsv")
     with file.open("w", encoding="utf-8") as out:
         out.write("\t".join(header) + "\n")
         out.writelines(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 _HEADER = ("userId", "movieId", "rating", "timestamp")
+_NO_GENRES = "(no genres listed)"
 _LAYOUTS = {  # file of ratings: its separator, file of films
     "u.data": ("\t", "u.item"),
     "ratings.dat": ("::", "movies.dat"),
@@ -43,31 +43,47 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
         rating=ratings.rating.try_cast("float64"),
         timestamp=ratings.timestamp.try_cast("float64"),
     )
-    file = write_lines(engine, films, _films(folder / films, inputs.skip_bad_lines))
-    return Raw(
-        interactions, engine.json(file, ("item_id", "title", "genres")), {"title": TEXT, "genres": TEXT}
-    )
+    items = _films(engine, folder / films, inputs.skip_bad_lines)
+    return Raw(interactions, items, {"title": TEXT, "genres": TEXT})
 
 
 def _ratings(engine: Engine, file: Path, separator: str) -> Table:
     if separator == ",":
-        return engine.csv(file)
+        return _csv(engine, file, _HEADER)
     with open_text(file, "latin-1") as lines:
         copied = (line.replace(separator, "\t") for line in lines)
         return engine.csv(write_table(engine, file.name, _HEADER, copied), "\t", quoted=False)
 
 
-def _films(file: Path, skip: int) -> Iterator[dict[str, Any]]:
+def _csv(engine: Engine, file: Path, columns: tuple[str, ...]) -> Table:
+    table = engine.csv(file)
+    if missing := [column for column in columns if column not in table.columns]:
+        raise UserError(f"{file} has no column '{missing[0]}' (it has {', '.join(table.columns)})")
+    return table
+
+
+def _films(engine: Engine, file: Path, skip: int) -> Table:
     if file.suffix == ".csv":
-        with file.open(encoding="utf-8", newline="") as lines:
-            for film in csv.DictReader(lines):
-                yield _film(film["movieId"], film["title"], film["genres"].split("|"))
-    elif file.name == "movies.dat":
-        yield from records(file, _film_of_1m, skip, "latin-1")
-    else:
-        genres = (file.parent / "u.genre").read_text(encoding="latin-1").split("\n")
-        names = [line.split("|")[0] for line in genres if line.strip()]
-        yield from records(file, lambda line: _film_of_100k(line, names), skip, "latin-1")
+        films = _csv(engine, file, ("movieId", "title", "genres"))
+        genres = films.genres.replace("|", ", ").nullif(_NO_GENRES)
+        return films.select(item_id=films.movieId, title=films.title, genres=genres)
+    rows = _lines_of_1m(file, skip) if file.name == "movies.dat" else _lines_of_100k(file, skip)
+    return engine.json(write_lines(engine, file.name, rows), ("item_id", "title", "genres"))
+
+
+def _lines_of_1m(file: Path, skip: int) -> Iterator[dict[str, Any]]:
+    try:
+        file.read_text(encoding="utf-8")  # the 10M release
+        encoding = "utf-8"
+    except UnicodeDecodeError:
+        encoding = "latin-1"  # the 1M release
+    return records(file, _film_of_1m, skip, encoding)
+
+
+def _lines_of_100k(file: Path, skip: int) -> Iterator[dict[str, Any]]:
+    genres = (file.parent / "u.genre").read_text(encoding="latin-1").split("\n")
+    names = [line.split("|")[0] for line in genres if line.strip()]
+    return records(file, lambda line: _film_of_100k(line, names), skip, "latin-1")
 
 
 def _film_of_1m(line: str) -> dict[str, Any]:
@@ -84,5 +100,5 @@ def _film(item: str, title: str, genres: list[str]) -> dict[str, Any]:
     return {
         "item_id": item,
         "title": title,
-        "genres": [genre for genre in genres if genre not in ("(no genres listed)", "unknown")],
+        "genres": [genre for genre in genres if genre not in (_NO_GENRES, "unknown")],
     }

@@ -56,7 +56,7 @@ def _items(engine: Engine, inputs: Inputs) -> Table:
     item = mapped.pop("item", "item_id")
     raw = _open(engine, file, inputs, [item, *mapped.values()])
     _require(file, (item, *mapped.values()), raw, "--item-columns")
-    mapped = mapped or {column: column for column in raw.columns if column != item}
+    mapped = mapped or {column: column for column in raw.columns if column not in (item, "item_id")}
     texts = {ours: raw[theirs].cast("string") for ours, theirs in mapped.items()}
     return raw.select(item_id=raw[item].cast("string"), **texts)
 
@@ -89,7 +89,7 @@ def _require(file: Path, names: Iterable[str], raw: Table, flag: str) -> None:
 
 def _seconds(column: Column, unit: str) -> Column:
     if column.type().is_temporal() or unit == "iso":
-        return column.try_cast("timestamp").epoch_seconds().cast("float64")
+        return column.try_cast("timestamp('UTC')").epoch_seconds().cast("float64")
     if unit not in _UNITS:
         raise UserError(f"--time-unit '{unit}' must be one of {', '.join((*_UNITS, 'iso'))}")
     return column.try_cast("float64") / _UNITS[unit]
