@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import itertools
 import json
 import resource
 import sys
 import tempfile
 import types
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from time import perf_counter
@@ -19,23 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 _OURS_ALONE = ("protocol", "llm_", "users_per_batch", "result_file", "resume", "data_path")
 _D_LLM = 768
 _TUNED_USERS = (256, 512, 1024)  # a step; what a careful user of RecBole would try
-
-
-class Some:
-    """The first batches of a loader, for a trainer that asks it for its attributes."""
-
-    def __init__(self, loader: object, batches: int) -> None:
-        self.loader, self.batches = loader, batches
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.loader, name)
-
-    def __len__(self) -> int:
-        return min(self.batches, len(self.loader))
-
-    def __iter__(self) -> Iterator[object]:
-        for _, batch in zip(range(self.batches), self.loader, strict=False):
-            yield batch
 
 
 def main() -> None:
@@ -103,8 +87,8 @@ def measure(
     if "graph" in phases and hasattr(built, "get_norm_adj_mat"):
         found["graph"] = timed(lambda: built.get_norm_adj_mat().to(config["device"]))
     if "train_epoch" in phases:
-        trainer._train_epoch(Some(train, 2), 0)  # warm up
-        spent = timed(lambda: trainer._train_epoch(Some(train, steps), 0))
+        trainer._train_epoch(shortened(train, 2), 0)  # warm up
+        spent = timed(lambda: trainer._train_epoch(shortened(train, steps), 0))
         found["train_epoch"] = spent * len(train) / min(steps, len(train))
     if "evaluate_tuned" in phases:
         found["evaluate_tuned"] = evaluate_tuned(side, config, trainer, valid)
@@ -137,7 +121,7 @@ def evaluate_tuned(side: str, config: object, trainer: object, valid: object) ->
         if users:
             config["eval_batch_size"] = users * valid._dataset.item_num
             loader = type(valid)(config, valid._dataset, valid._sampler)
-        trainer.evaluate(Some2(loader, 2), load_best_model=False)
+        trainer.evaluate(shortened(loader, 2), load_best_model=False)
         times.append(timed(lambda loader=loader: trainer.evaluate(loader, load_best_model=False)))
     return min(times)
 
@@ -153,22 +137,17 @@ def evaluate_default(side: str, config: object, trainer: object, valid: object, 
     loader = type(valid)(config, valid._dataset, valid._sampler)
     batches = -(-users // loader.step)
     share = min(batches, len(loader)) / len(loader)
-    return timed(lambda: trainer.evaluate(Some2(loader, batches), load_best_model=False)) / share
+    return timed(lambda: trainer.evaluate(shortened(loader, batches), load_best_model=False)) / share
 
 
-def Some2(loader: object, batches: int) -> object:
+def shortened(loader: object, batches: int) -> object:
     """Return a loader of the same class that stops after some batches; trainers ask for its class."""
-    import copy
-
     short = copy.copy(loader)
-    short.__class__ = type(
-        "Short",
-        (type(loader),),
-        {
-            "__iter__": lambda self: (batch for _, batch in zip(range(batches), loader, strict=False)),
-            "__len__": lambda self: min(batches, len(loader)),
-        },
-    )
+    changes = {
+        "__iter__": lambda self: itertools.islice(loader, batches),
+        "__len__": lambda self: min(batches, len(loader)),
+    }
+    short.__class__ = type("Short", (type(loader),), changes)
     return short
 
 

@@ -133,6 +133,25 @@ def _trainer(original: Callable[..., None], trainer: Any, config: Any, model: An
         trainer.eval_collector = ListCollector(config)
 
 
+def _optimizer(original: Callable[..., Any], trainer: Any, **kwargs: Any) -> Any:
+    """Let our models' Adam update a table in one pass over it instead of a dozen.
+
+    The numbers are the same but for rounding. torch older than 2.4 has no such kernel on a CPU.
+    """
+    import torch
+
+    built = original(trainer, **kwargs)
+    if type(built) not in (torch.optim.Adam, torch.optim.AdamW) or not registry.is_ours(
+        trainer.config["model"]
+    ):
+        return built
+    (group,) = built.param_groups
+    try:
+        return type(built)(group["params"], lr=group["lr"], weight_decay=group["weight_decay"], fused=True)
+    except RuntimeError:
+        return built
+
+
 def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
     """Size the batches of a full ranking in users, unless the user set ``eval_batch_size``."""
     original(loader)
@@ -187,6 +206,7 @@ def install() -> None:
     wrap("recbole.data.dataset.dataset", "Dataset._load_feat", _load)
     wrap("recbole.data.utils", "create_samplers", _samplers)
     wrap("recbole.trainer.trainer", "Trainer.__init__", _trainer)
+    wrap("recbole.trainer.trainer", "Trainer._build_optimizer", _optimizer)
     wrap(loaders, "FullSortEvalDataLoader._init_batch_size_and_step", _evaluation_batch)
     wrap("recbole.trainer.trainer", "Trainer.fit", _fit)
     wrap("recbole.trainer.trainer", "NCLTrainer.fit", _fit)  # it does not call Trainer's

@@ -14,7 +14,7 @@ _BYTES_PER_PAIR = 16
 # Without `full_sort_predict` RecBole writes out every (user, item) pair as an interaction.
 _BYTES_PER_WRITTEN_PAIR = 128
 _SHARE_OF_FREE_MEMORY = 0.1
-_MOST_BYTES = 2**28  # more brings no speed: the tables stop fitting any cache
+_MOST_BYTES = 2**27  # more brings no speed: the tables stop fitting any cache
 
 
 def users_per_batch(config: Any, n_items: int) -> int:

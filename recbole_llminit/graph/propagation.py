@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -25,13 +26,14 @@ class Graph:
         """Take over a symmetric SciPy matrix."""
         csr = sp.csr_matrix(matrix, dtype=np.float32)
         csr.sort_indices()
-        index = np.int32 if csr.nnz < 2**31 else np.int64  # what MKL and cuSPARSE take as it is
-        parts = (csr.indptr.astype(index), csr.indices.astype(index), csr.data)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            return cls(
-                torch.sparse_csr_tensor(*map(torch.from_numpy, parts), size=csr.shape, check_invariants=True)
-            )
+        return cls(sparse_tensor(csr, check=True))
+
+    @functools.cached_property
+    def scipy(self) -> sp.csr_matrix:
+        """The matrix as SciPy's; on a CPU both share their memory."""
+        matrix = self.matrix
+        parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
+        return sp.csr_matrix(tuple(part.cpu().numpy() for part in parts), shape=tuple(matrix.shape))
 
     def to(self, device: torch.device | str) -> Graph:
         """Return the graph on `device`."""
@@ -43,6 +45,15 @@ class Graph:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
         return self
+
+
+def sparse_tensor(csr: sp.csr_matrix, check: bool = False) -> torch.Tensor:
+    """Return a SciPy matrix as a CSR tensor that shares its values; `check` refuses a malformed one."""
+    index = np.int32 if csr.nnz < 2**31 else np.int64  # what MKL and cuSPARSE take as it is
+    parts = (csr.indptr.astype(index, copy=False), csr.indices.astype(index, copy=False), csr.data)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), size=csr.shape, check_invariants=check)
 
 
 class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from recbole.model.general_recommender.lightgcn import LightGCN as RecBoleLightG
 
 from recbole_llminit.graph.adjacency import normalized_adjacency
 from recbole_llminit.graph.propagation import Graph, propagate
+from recbole_llminit.graph.receptive_field import propagate_to
 
 
 class LightGCN(RecBoleLightGCN):  # type: ignore[misc]
@@ -33,8 +34,8 @@ class LightGCN(RecBoleLightGCN):  # type: ignore[misc]
         self.restore_user_e, self.restore_item_e = None, None
         start = self.get_ego_embeddings()
         rows = self.rows(interaction, self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID)
-        nodes = propagate(self.norm_adj_matrix, start, self.n_layers)
-        user, positive, negative = nodes[rows].chunk(3)
+        nodes = propagate_to(self.norm_adj_matrix, start, self.n_layers, rows)
+        user, positive, negative = nodes.chunk(3)
         loss = self.mf_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
         own = start[rows].chunk(3)
         return loss + self.reg_weight * self.reg_loss(*own, require_pow=self.require_pow)

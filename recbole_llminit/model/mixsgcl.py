@@ -22,19 +22,19 @@ class MixSGCL(SGCL):
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
         """Return the sum of the three losses of a batch of positive pairs."""
-        users, items = self.positives(interaction)
+        rows = self.positives(interaction)
         stack = torch.stack(layers(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers), dim=1)
-        plain = self._pairs(stack.mean(dim=1), users, items)
-        nodes = self._pairs(mix_layers(stack), users, items)
+        plain = _pairs(stack.mean(dim=1), rows)
+        nodes = _pairs(mix_layers(stack), rows)
         views = (plain, nodes, mix_edges(*plain))
         losses = [contrastive_loss(x, y, self.temperature) for x, y in views]
         return losses[0] + losses[1] + losses[2]
 
-    def _pairs(
-        self, nodes: torch.Tensor, users: torch.Tensor, items: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return unit-length users and items of the batch, (batch, d) each."""
-        return F.normalize(nodes[users]), F.normalize(nodes[self.n_users + items])
+
+def _pairs(nodes: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return unit-length users and items of the batch, (batch, d) each."""
+    users, items = F.normalize(nodes[rows]).chunk(2)
+    return users, items
 
 
 def mix_layers(stack: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from recbole.utils import InputType
 
+from recbole_llminit.graph.receptive_field import propagate_to
 from recbole_llminit.model.lightgcn import LightGCN
 
 
@@ -36,21 +37,20 @@ class SGCL(LightGCN):
         Raises:
             ValueError: If the batch carries labels, that is, sampled negatives.
         """
-        users, items = self.positives(interaction)
-        user_vectors, item_vectors = self.forward()
-        return contrastive_loss(
-            F.normalize(user_vectors[users]), F.normalize(item_vectors[items]), self.temperature
-        )
+        rows = self.positives(interaction)
+        nodes = propagate_to(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers, rows)
+        x, y = F.normalize(nodes).chunk(2)
+        return contrastive_loss(x, y, self.temperature)
 
-    def positives(self, interaction: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the batch's user and item ids, (batch,) each, and forget cached scores."""
+    def positives(self, interaction: Any) -> torch.Tensor:
+        """Return the rows of the batch's users, then items, (2 * batch,), and forget cached scores."""
         if self.label_field in interaction:
             raise ValueError(
                 f"{type(self).__name__} got a batch with '{self.label_field}': its pairs must all be "
                 "positive; leave train_neg_sample_args unset"
             )
         self.restore_user_e, self.restore_item_e = None, None
-        return interaction[self.USER_ID], interaction[self.ITEM_ID]
+        return self.rows(interaction, self.USER_ID, self.ITEM_ID)
 
 
 def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tensor:

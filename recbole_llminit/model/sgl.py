@@ -1,22 +1,39 @@
 """RecBole's SGL on CSR graphs; stands beneath LLMInitSGL.
 
 Wu et al., "Self-supervised Graph Learning for Recommendation", SIGIR 2021 (arXiv 2010.10783).
-Same parameters, views, loss and scores as RecBole's.
+Same parameters, views, loss and scores as RecBole's, unless ``ssl_denominator`` asks for another loss.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from recbole.model.general_recommender.sgl import SGL as RecBoleSGL
 
+from recbole_llminit.errors import UserError
 from recbole_llminit.graph.propagation import Graph, propagate
 from recbole_llminit.model.softmax import log_sum_exp
 
 
 class SGL(RecBoleSGL):  # type: ignore[misc]
-    """SGL whose graphs are CSR and multiplied forward and backward alike."""
+    """SGL whose graphs are CSR and multiplied forward and backward alike.
+
+    Raises:
+        UserError: If ``ssl_denominator`` is not ``all``, ``batch`` or a number from 1 on.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.denominator: str | int = config["ssl_denominator"]
+        sampled = isinstance(self.denominator, int) and not isinstance(self.denominator, bool)
+        if self.denominator not in ("all", "batch") and not (sampled and int(self.denominator) > 0):
+            raise UserError(
+                f"ssl_denominator '{self.denominator}' must be all, batch or a number of nodes to sample"
+            )
 
     def csr2tensor(self, matrix: sp.csr_matrix) -> Graph:
         """Return a SciPy matrix as a graph on the model's device."""
@@ -45,6 +62,23 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
     def _contrast(self, ids: torch.Tensor, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
         """Sum InfoNCE over a batch; an id that occurs n times is computed once and counts n times."""
         once, times = torch.unique(ids, return_counts=True)
-        x, y = F.normalize(one[once], dim=1), F.normalize(two, dim=1)
-        own = (x * y[once]).sum(dim=1) / self.ssl_tau
-        return (times * (log_sum_exp(x, y, self.ssl_tau) - own)).sum()
+        x, same = F.normalize(one[once], dim=1), F.normalize(two[once], dim=1)
+        own = (x * same).sum(dim=1) / self.ssl_tau
+        return (times * (self._log_denominator(x, same, own, two) - own)).sum()
+
+    def _log_denominator(
+        self, x: torch.Tensor, same: torch.Tensor, own: torch.Tensor, table: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the log of InfoNCE's denominator, (batch,).
+
+        Equation 10 sums over all nodes of a kind. ``batch`` sums over the batch's alone, as SimCLR does.
+        A number of nodes drawn uniformly, with replacement, stand for all others: their sum is scaled
+        up, so that it is unbiased, and the node itself is added.
+        """
+        if self.denominator == "batch":
+            return log_sum_exp(x, same, self.ssl_tau)
+        if self.denominator == "all":
+            return log_sum_exp(x, F.normalize(table, dim=1), self.ssl_tau)
+        drawn = torch.randint(len(table), (int(self.denominator),), device=table.device)
+        others = log_sum_exp(x, F.normalize(table[drawn], dim=1), self.ssl_tau)
+        return torch.logaddexp(own, others + math.log((len(table) - 1) / len(drawn)))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from recbole_llminit.errors import UserError
 from recbole_llminit.model import softmax
 from recbole_llminit.model.softmax import log_sum_exp
 from tests.conftest import World, parts
@@ -53,3 +54,31 @@ def test_sgls_contrast_is_recboles(world: World) -> None:
     torch.testing.assert_close(losses[0], losses[1])
     gradients = [torch.autograd.grad(loss, views) for loss in losses]
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("wrong", ["some", 0, -1, True, 1.5])
+def test_a_wrong_denominator_is_refused(world: World, wrong: object) -> None:
+    with pytest.raises(UserError, match=f"ssl_denominator '{wrong}' must be all, batch or a number"):
+        parts("LLMInitSGL", world, llm_embedding="none", ssl_denominator=wrong)
+
+
+def contrast(world: World, denominator: object) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the loss of two users, counted once and twice, and what it must be over all nodes."""
+    model = parts("LLMInitSGL", world, llm_embedding="none", ssl_denominator=denominator).model
+    torch.manual_seed(3)
+    one, two = F.normalize(torch.randn(model.n_users, 8)), F.normalize(torch.randn(model.n_users, 8))
+    ids, rest = torch.tensor([4, 1, 4]), {"all": two, "batch": two[[1, 4]]}
+    similar = one[ids] @ rest.get(str(denominator), two).T / model.ssl_tau
+    own = (one[ids] * two[ids]).sum(dim=1) / model.ssl_tau
+    return model._contrast(ids, one, two), (torch.logsumexp(similar, dim=1) - own).sum()
+
+
+@pytest.mark.parametrize("denominator", ["all", "batch"])
+def test_the_denominator_is_over_all_or_the_batch(world: World, denominator: str) -> None:
+    torch.testing.assert_close(*contrast(world, denominator))
+
+
+def test_sampled_nodes_stand_for_all(world: World) -> None:
+    found, expected = contrast(world, 200_000)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    assert contrast(world, 5)[0] > 0
