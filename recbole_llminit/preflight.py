@@ -15,11 +15,10 @@ import yaml
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.evaluation.batching import users_per_batch
-from recbole_llminit.initialize.settings import Settings
 from recbole_llminit.paths import PROPS
 from recbole_llminit.prepare.recipe import recipes
 from recbole_llminit.ready import make_dataset, make_vectors
-from recbole_llminit.registry import PREFIX, config_files, model_class
+from recbole_llminit.registry import config_files, model_class
 
 _OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
 _SPLIT_KEYS = ("split", "group_by", "order")
@@ -157,8 +156,8 @@ def _check_settings(config: Any) -> None:
         raise UserError(f"--resume: checkpoint '{config['resume']}' does not exist")
     if config["result_file"] and Path(config["result_file"]).is_dir():
         raise UserError(f"result_file '{config['result_file']}' is a folder; name a file in it")
-    if str(config["model"]).startswith(PREFIX):
-        Settings.from_config(config)
+    if hasattr(config.model_class, "vector_settings"):
+        config.model_class.vector_settings(config)
         if config["llm_embedding"] not in (None, "none"):
             _find_or_make_table(config)
 

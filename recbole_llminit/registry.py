@@ -26,8 +26,8 @@ from recbole_llminit.paths import PROPS
 PREFIX = "LLMInit"
 _MODELS = "recbole_llminit.model"
 _FAMILIES = ("general", "sequential", "knowledge_aware", "context_aware")
-# Models that RecBole lacks, and faster twins of its own that only stand beneath LLMInit<X>.
-_NEW = ("SGCL", "MixSGCL")
+# Models that RecBole lacks, with their family; faster twins of its own that only stand beneath LLMInit<X>.
+_NEW = {"SGCL": "general", "MixSGCL": "general"}
 _TWINS = ("LightGCN", "SGL")
 _TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need
 # Where RecBole's models take the width of `item_embedding` from, the surest first.
@@ -95,8 +95,13 @@ def refusal(base: type[Any]) -> str | None:
     """Say why `base` can't be initialised, or return None if it can.
 
     A model qualifies when its constructor assigns ``self.item_embedding``; that the attribute is an
-    embedding table is checked when the model is built.
+    embedding table is checked when the model is built. One that reads the vectors itself does not.
     """
+    if hasattr(base, "vector_settings"):
+        return (
+            f"{base.__name__} computes its items from the vectors in every step, so that nothing is left to "
+            f"start from them; run {base.__name__} itself"
+        )
     assigned = {
         instruction.argval
         for cls in base.__mro__
@@ -184,8 +189,7 @@ def _plain_names() -> Iterator[tuple[str, str]]:
         for found in pkgutil.iter_modules(package.__path__):
             if name := _class_in(f"{package.__name__}.{found.name}"):
                 yield name, family
-        if family == "general":
-            yield from ((name, family) for name in _NEW)
+        yield from ((name, own) for name, own in _NEW.items() if own == family)
     yield from ((name, "exlib") for name in _TREES)
 
 
@@ -241,12 +245,12 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         new = {model.lower(): model for model in _NEW}
         prefix = PREFIX.lower()
         if name in new:
-            return new[name] if family == "general" else None
+            return new[name] if family == _NEW[new[name]] else None
         host = name.removeprefix(prefix)
         if host == name:
             return None
         if host in new:
-            return PREFIX + new[host] if family == "general" else None
+            return PREFIX + new[host] if family == _NEW[new[host]] else None
         if importlib.util.find_spec(f"recbole.model.{family}_recommender.{host}") is None:
             return None
         cls = _class_in(f"recbole.model.{family}_recommender.{host}")

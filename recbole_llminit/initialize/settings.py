@@ -62,21 +62,26 @@ class Settings:
             UserError: If a value is not one of those a key takes.
         """
         return cls(
-            selection=_choice(config, "llm_selection", Selection),
-            scope=_choice(config, "llm_selection_scope", Scope),
+            selection=choice(config, "llm_selection", Selection),
+            scope=choice(config, "llm_selection_scope", Scope),
             center=_flag(config, "llm_center"),
-            pooling=_choice(config, "llm_pooling", Pooling),
+            pooling=choice(config, "llm_pooling", Pooling),
             rescale=_rescale(config),
             shuffle_items=_flag(config, "llm_shuffle_items"),
         )
 
 
-def _choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
+def choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
+    """Return the member of `choices` that a key names.
+
+    Raises:
+        UserError: If it names none.
+    """
     value = "none" if config[key] is None else config[key]  # YAML's `none` and Python's None
     try:
         return choices(value)
     except ValueError:
-        names = [choice.value for choice in choices]
+        names = [c.value for c in choices]
         raise UserError(
             f"{key} '{value}' must be one of {', '.join(names)}.{nearest(str(value), names)}"
         ) from None

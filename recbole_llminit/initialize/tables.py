@@ -38,7 +38,7 @@ def starting_tables(
     start = np.zeros_like(items)
     start[1:] = _selected(vectors[1:], train_matrix, settings, items.shape[1], seed)
     if settings.shuffle_items:
-        start[1:] = start[1:][_nobodys_own(len(start) - 1, seed)]
+        start[1:] = start[1:][nobodys_own(len(start) - 1, seed)]
     pooled = None
     if users is not None and settings.pooling is not Pooling.NONE:
         pooled = pool(train_matrix, start, settings.pooling)
@@ -54,7 +54,7 @@ def _selected(vectors: Matrix, train_matrix: sp.csr_matrix, settings: Settings, 
     return select(vectors, k, settings.selection, seed=seed, scope=scope, center=settings.center)
 
 
-def _nobodys_own(n: int, seed: int) -> np.ndarray:
+def nobodys_own(n: int, seed: int) -> np.ndarray:
     """Return a permutation of n >= 2 rows that leaves none in place: one random cycle."""
     cycle = np.random.default_rng(seed).permutation(n)
     source = np.empty(n, dtype=np.int64)

@@ -30,6 +30,8 @@ class LLMInit:
         UserError: If a setting or the vectors don't fit the host or the dataset.
     """
 
+    vector_settings = staticmethod(Settings.from_config)  # the keys of a model that reads vectors, checked
+
     def __init__(self, config: Any, dataset: Any) -> None:
         settings = Settings.from_config(config)
         loaded = load_item_vectors(config, dataset)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.scale import rescale, rms
 from recbole_llminit.initialize.settings import Pooling, Scope, Selection, Settings
-from recbole_llminit.initialize.tables import _nobodys_own, starting_tables
+from recbole_llminit.initialize.tables import nobodys_own, starting_tables
 
 DEFAULTS = {
     "llm_selection": "var", "llm_selection_scope": "all", "llm_center": False,
@@ -78,7 +78,7 @@ def test_shuffling_keeps_the_columns_and_moves_every_item() -> None:
 
 @given(st.integers(2, 60), st.integers(0, 99))
 def test_nobody_keeps_the_own_vector(n: int, seed: int) -> None:
-    source = _nobodys_own(n, seed)
+    source = nobodys_own(n, seed)
     assert sorted(source) == list(range(n))
     assert (source != np.arange(n)).all()
 
