@@ -14,7 +14,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "model", ["LLMInitLightGCN", "LLMInitSGL", "LLMInitSGCL", "LLMInitBPR", "LLMInitSASRec"]
+    "model",
+    ["LLMInitLightGCN", "LLMInitSGL", "LLMInitSGCL", "LLMInitBPR", "LLMInitSASRec", "MoRec", "MoRecSASRec"],
 )
 def test_scores_and_metrics_equal_the_cpus(model: str, world: World) -> None:
     made = {gpu: parts(model, world, use_gpu=gpu, gpu_id="0", n_heads=2) for gpu in (True, False)}
@@ -26,7 +27,7 @@ def test_scores_and_metrics_equal_the_cpus(model: str, world: World) -> None:
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("model", ["LLMInitLightGCN", "LLMInitSGL", "LLMInitSGCL", "LLMInitMixSGCL"])
+@pytest.mark.parametrize("model", ["LLMInitLightGCN", "LLMInitSGL", "LLMInitSGCL", "LLMInitMixSGCL", "MoRec"])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_training_lowers_the_loss(model: str, mixed: bool, world: World) -> None:
     made = parts(model, world, use_gpu=True, gpu_id="0", enable_amp=mixed, learning_rate=0.01)

@@ -17,7 +17,9 @@ from recbole_llminit.paths import PROPS
 from tests.conftest import World, config_of
 
 
-@pytest.mark.parametrize("name", ["LLMInitBPR", "LLMInitSASRec", "LLMInitSGCL", "SGCL", "LLMInitCKE"])
+@pytest.mark.parametrize(
+    "name", ["LLMInitBPR", "LLMInitSASRec", "LLMInitSGCL", "SGCL", "LLMInitCKE", "MoRecSASRec"]
+)
 def test_recbole_finds_the_class(name: str) -> None:
     cls = get_model(name)
     assert cls.__name__ == name
@@ -95,11 +97,26 @@ def test_overall_leaves_the_protocols_keys_alone() -> None:
         ("LLMInitNeuMF", "NeuMF has no table `item_embedding`.*item_mf_embedding"),
         ("LLMInitSimpleX", "SimpleX has no table"),
         ("LLMInitPop", "Pop has no table"),
+        ("LLMInitMoRec", "computes its items from the vectors.*run MoRec itself"),
+        ("LLMInitMoRecSASRec", "run MoRecSASRec itself"),
     ],
 )
 def test_names_that_are_refused(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         registry.model_class(name)
+
+
+def test_our_own_models_are_found_in_their_family_alone() -> None:
+    import importlib.util
+
+    names = registry.model_names()
+    for model, family in (("SGCL", "general"), ("MoRec", "general"), ("MoRecSASRec", "sequential")):
+        assert names[model] == family
+        for other in ("general", "sequential"):
+            found = importlib.util.find_spec(f"recbole.model.{other}_recommender.{model.lower()}")
+            assert (found is not None) == (other == family)
+    assert "LLMInitMoRec" not in names
+    assert recbole_llminit.config_files("MoRecSASRec", "mine")[-1].endswith("sequential.yaml")
 
 
 def test_unknown_protocol() -> None:

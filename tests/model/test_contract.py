@@ -1,4 +1,4 @@
-"""What every model promises, written once; each model of RecBole with an item table runs through it."""
+"""What every model promises, written once; each model of RecBole with an item table runs through it, and our own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ GENERAL = ("BPR", "ConvNCF", "DGCF", "ENMF", "LightGCN", "LINE", "MacridVAE", "M
 GENERAL += ("SGCL", "SGL", "SpectralCF")
 SEQUENTIAL = ("BERT4Rec", "Caser", "CORE", "FOSSIL", "GRU4Rec", "HGN", "HRM", "LightSANs", "NARM")
 SEQUENTIAL += ("NextItNet", "NPE", "SASRec", "SHAN", "SINE", "SRGNN", "STAMP", "TransRec")
+READERS = {"MoRec": "LightGCN", "MoRecSASRec": "SASRec"}  # read the vectors themselves; the host they extend
+MODELS = {f"LLMInit{host}": host for host in GENERAL + SEQUENTIAL} | READERS
 # What a host needs to be small, or to fit a world of 40 items.
 SMALL: dict[str, dict[str, Any]] = {
     "ConvNCF": {
@@ -42,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SMALL |= {
     name: {"n_heads": 2, "inner_size": 16, "n_layers": 1} for name in ("SASRec", "BERT4Rec", "LightSANs")
 }
+SMALL |= {"MoRec": {"morec_backbone": "lightgcn", "morec_mlp_layers": 1, "morec_fusion": "concat"}}
 
 DISAGREE = {
     "CORE": "RecBole's CORE normalises item vectors in full_sort_predict and not in predict",
@@ -54,31 +57,27 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return tastes(tmp_path_factory.mktemp("contract") / "data")
 
 
-@pytest.mark.parametrize("host", GENERAL + SEQUENTIAL)
-class TestContract:
-    """One class for all models."""
+def small(model: str) -> dict[str, Any]:
+    return SMALL.get(MODELS[model], {}) | SMALL.get(model, {})
 
-    def build(self, host: str, world: World, **keys: Any) -> SimpleNamespace:
-        return parts(f"LLMInit{host}", world, **SMALL.get(host, {}), **keys)
+
+def build(model: str, world: World, **keys: Any) -> SimpleNamespace:
+    return parts(model, world, **small(model), **keys)
+
+
+@pytest.mark.parametrize("host", GENERAL + SEQUENTIAL)
+class TestInitialised:
+    """What `LLMInit<X>` takes from the vectors, and what it leaves as X has it."""
 
     def test_item_table_starts_from_the_vectors(self, host: str, shared_world: World) -> None:
         """The k dimensions of highest variance, in RecBole's id order, with a padding row of zeros."""
-        made = self.build(host, shared_world)
+        made = build(f"LLMInit{host}", shared_world)
         table = made.model.item_embedding.weight.detach().numpy()
         tokens = made.dataset.field2id_token["item_id"][1:]
         vectors = shared_world.vectors[[int(token[1:]) for token in tokens]]
         best = np.sort(np.argsort(-vectors.var(axis=0))[: table.shape[1]])
         assert not table[0].any()
         np.testing.assert_allclose(table[1 : len(vectors) + 1], vectors[:, best], atol=1e-6)
-
-    def test_vectors_change_neither_candidates_nor_split(self, host: str, shared_world: World) -> None:
-        plain = parts(host, shared_world, **SMALL.get(host, {}))
-        made = self.build(host, shared_world)
-        assert made.dataset.item_num == plain.dataset.item_num == 41
-        for mine, theirs in ((made.train, plain.train), (made.test, plain.test)):
-            assert type(mine) is type(theirs)
-            for field in ("user_id", "item_id"):
-                assert torch.equal(mine._dataset.inter_feat[field], theirs._dataset.inter_feat[field])
 
     def test_without_vectors_it_is_the_host(self, host: str, shared_world: World) -> None:
         """Defaults, trainer, loader and initialiser are the host's: the first epoch's loss is equal."""
@@ -90,16 +89,30 @@ class TestContract:
         assert trainers[0] == trainers[1]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
-    def test_loss_falls(self, host: str, shared_world: World) -> None:
-        made = self.build(host, shared_world, learning_rate=0.01)
+
+@pytest.mark.parametrize("model", MODELS)
+class TestContract:
+    """One class for all models."""
+
+    def test_vectors_change_neither_candidates_nor_split(self, model: str, shared_world: World) -> None:
+        plain = parts(MODELS[model], shared_world, **SMALL.get(MODELS[model], {}))
+        made = build(model, shared_world)
+        assert made.dataset.item_num == plain.dataset.item_num == 41
+        for mine, theirs in ((made.train, plain.train), (made.test, plain.test)):
+            assert type(mine) is type(theirs)
+            for field in ("user_id", "item_id"):
+                assert torch.equal(mine._dataset.inter_feat[field], theirs._dataset.inter_feat[field])
+
+    def test_loss_falls(self, model: str, shared_world: World) -> None:
+        made = build(model, shared_world, learning_rate=0.01)
         losses = [np.sum(made.trainer._train_epoch(made.train, epoch)) for epoch in range(6)]
         assert np.isfinite(losses).all()
         assert min(losses[3:]) < losses[0]
 
-    def test_predict_agrees_with_full_sort(self, host: str, shared_world: World) -> None:
-        if host in DISAGREE:
-            pytest.skip(DISAGREE[host])
-        made = self.build(host, shared_world)
+    def test_predict_agrees_with_full_sort(self, model: str, shared_world: World) -> None:
+        if reason := DISAGREE.get(MODELS[model]):
+            pytest.skip(reason)
+        made = build(model, shared_world)
         made.trainer._train_epoch(made.train, 0)
         made.model.eval()
         users, *_ = next(iter(made.test))
@@ -108,23 +121,22 @@ class TestContract:
             try:
                 full = made.model.full_sort_predict(copy.deepcopy(users)).view(n, -1)
             except NotImplementedError:
-                pytest.skip(f"RecBole's {host} has no full_sort_predict")
+                pytest.skip(f"RecBole's {MODELS[model]} has no full_sort_predict")
             items = torch.arange(n) % 40 + 1
             pairs = copy.deepcopy(users)
             pairs.interaction["item_id"] = items
             single = made.model.predict(pairs)
         torch.testing.assert_close(single.flatten(), full[torch.arange(n), items], atol=1e-4, rtol=1e-4)
 
-    def test_same_seed_same_numbers_and_reload_bit_equal(self, host: str, shared_world: World) -> None:
-        keys = SMALL.get(host, {})
-        first = run(f"LLMInit{host}", shared_world, checkpoint_dir="a", **keys)
-        again = run(f"LLMInit{host}", shared_world, checkpoint_dir="b", **keys)
+    def test_same_seed_same_numbers_and_reload_bit_equal(self, model: str, shared_world: World) -> None:
+        first = run(model, shared_world, checkpoint_dir="a", **small(model))
+        again = run(model, shared_world, checkpoint_dir="b", **small(model))
         assert first["valid"] == again["valid"]
         assert first["test"] == again["test"]
         files = [next(Path(folder).glob("*.pth")) for folder in ("a", "b")]
         states = [torch.load(file, weights_only=False)["state_dict"] for file in files]
-        _, model, *_ = load_data_and_model(str(files[0]))
-        for name, value in model.state_dict().items():
+        _, loaded, *_ = load_data_and_model(str(files[0]))
+        for name, value in loaded.state_dict().items():
             assert torch.equal(value, states[0][name]), name
             assert torch.equal(value, states[1][name]), name
             assert value.device.type == "cpu"
