@@ -115,13 +115,29 @@ def _samplers(original: Callable[..., Any], config: Any, *args: Any) -> Any:
         return original(config, *args)
     import recbole.data.utils as host
 
+    from recbole_llminit.evaluation import cold_start
     from recbole_llminit.sampling.pairs import PairSampler
 
     theirs, host.Sampler = host.Sampler, PairSampler
     try:
-        return original(config, *args)
+        samplers = original(config, *args)
     finally:
         host.Sampler = theirs
+    if cold_start.asked(config):
+        cold_start.instruct(samplers, args[1][0])
+    return samplers
+
+
+def _split(original: Callable[..., Any], dataset: Any) -> Any:
+    """Take from the training part of our runs what ``cold_items`` and ``drop_history`` ask for."""
+    built = original(dataset)
+    if _is_in_house(dataset.config, dataset.config["model"]):
+        from recbole_llminit.evaluation import cold_start
+
+        if cold_start.asked(dataset.config):
+            cold_start.check(dataset.config)
+            cold_start.remove(built[0], dataset.config)
+    return built
 
 
 def _trainer(original: Callable[..., None], trainer: Any, config: Any, model: Any) -> None:
@@ -179,7 +195,11 @@ def _dataset(original: Callable[..., Any], config: Any) -> Any:
 
 
 def _fit(original: Callable[..., Any], trainer: Any, *args: Any, **kwargs: Any) -> Any:
-    """Go on from the checkpoint that ``resume`` names."""
+    """Go on from the checkpoint that ``resume`` names; leave cold items untrained."""
+    if args and hasattr(train := getattr(args[0], "_dataset", None), "cold_items"):
+        from recbole_llminit.evaluation.cold_start import keep_untrained
+
+        keep_untrained(trainer.model, train)
     file = trainer.config["resume"]
     if file and trainer.start_epoch == 0:
         try:
@@ -205,6 +225,7 @@ def install() -> None:
     wrap("recbole.data.utils", "get_dataloader", _dataloader)
     wrap("recbole.data.dataset.dataset", "Dataset._load_feat", _load)
     wrap("recbole.data.utils", "create_samplers", _samplers)
+    wrap("recbole.data.dataset.dataset", "Dataset.build", _split)
     wrap("recbole.trainer.trainer", "Trainer.__init__", _trainer)
     wrap("recbole.trainer.trainer", "Trainer._build_optimizer", _optimizer)
     wrap(loaders, "FullSortEvalDataLoader._init_batch_size_and_step", _evaluation_batch)

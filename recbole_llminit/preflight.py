@@ -14,11 +14,13 @@ import yaml
 
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.evaluation import cold_start
 from recbole_llminit.evaluation.batching import users_per_batch
 from recbole_llminit.paths import PROPS
 from recbole_llminit.prepare.recipe import recipes
 from recbole_llminit.ready import make_dataset, make_vectors
 from recbole_llminit.registry import config_files, model_class
+from recbole_llminit.report import observe
 
 _OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
 _SPLIT_KEYS = ("split", "group_by", "order")
@@ -152,6 +154,8 @@ def _recipes() -> str:
 
 def _check_settings(config: Any) -> None:
     users_per_batch(config, n_items=1)
+    cold_start.check(config)
+    observe.check(config)
     if config["resume"] and not Path(config["resume"]).is_file():
         raise UserError(f"--resume: checkpoint '{config['resume']}' does not exist")
     if config["result_file"] and Path(config["result_file"]).is_dir():

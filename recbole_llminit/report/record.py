@@ -51,7 +51,9 @@ class _Watch:
     def __init__(self) -> None:
         self.config: Any = None
         self.dataset: Any = None
+        self.loaders: Any = None
         self.trainer: Any = None
+        self.valid_scores: list[float] = []
         self.vectors: str | None = None
         self.start = perf_counter()
         self.fit_start = self.fit_end = self.start
@@ -59,9 +61,11 @@ class _Watch:
     @contextmanager
     def names(self, host: Any) -> Iterator[None]:
         """Wrap the names in RecBole's quick start that make a config, a dataset and a trainer."""
-        originals = {name: getattr(host, name) for name in ("Config", "create_dataset", "get_trainer")}
+        names = ("Config", "create_dataset", "data_preparation", "get_trainer")
+        originals = {name: getattr(host, name) for name in names}
         host.Config = self._keep("config", host.Config)
         host.create_dataset = self._keep("dataset", host.create_dataset)
+        host.data_preparation = self._keep("loaders", host.data_preparation)
         host.get_trainer = lambda *a: self._timed(originals["get_trainer"](*a))
         try:
             yield
@@ -87,12 +91,21 @@ class _Watch:
 
     def _fit(self, fit: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
+            self.trainer._valid_epoch = self._validated(self.trainer._valid_epoch)
             self.fit_start = perf_counter()
             best = fit(*args, **kwargs)
             self.fit_end = perf_counter()
             return best
 
         return timed
+
+    def _validated(self, validate: Callable[..., Any]) -> Callable[..., Any]:
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            score, result = validate(*args, **kwargs)
+            self.valid_scores.append(float(score))
+            return score, result
+
+        return kept
 
     def result(self, returned: dict[str, Any]) -> dict[str, Any]:
         """Return the run's result; times in seconds, memory in bytes, counts without padding."""
@@ -125,7 +138,28 @@ class _Watch:
             "parameters": _parameters(self.trainer.model),
             "versions": _versions(),
             "seed": config["seed"],
+            "curve": self._curve(),
+            **self._observations(),
         }
+
+    def _curve(self) -> dict[str, Any]:
+        """Return the validated epochs with their scores, and the loss of every epoch of this run."""
+        step = max(1, int(getattr(self.trainer, "eval_step", 1)))
+        first = int(getattr(self.trainer, "start_epoch", 0)) // step + 1
+        return {
+            "metric": str(self.config["valid_metric"]).lower(),
+            "epochs": [(first + i) * step - 1 for i in range(len(self.valid_scores))],
+            "valid": self.valid_scores,
+            "loss": [float(loss) for loss in getattr(self.trainer, "train_loss_dict", {}).values()],
+        }
+
+    def _observations(self) -> dict[str, Any]:
+        if not any(self.config[key] for key in ("group_metrics", "table_statistics", "save_users")):
+            return {}
+        from recbole_llminit.report.observe import observations
+
+        train, _, test = self.loaders
+        return observations(self.trainer, train._dataset, test)
 
     def _resumed_at(self) -> int:
         return int(getattr(self.trainer, "start_epoch", 1)) - 1

@@ -1,0 +1,137 @@
+"""Metrics by user activity, by item popularity, and for warm and cold items, from one full ranking.
+
+RecBole's metrics give the values; only which users and which items to be found they are given differs.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+
+Ids = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+# Least training interactions of each bucket; fixed, so that runs and datasets can be compared.
+BUCKETS = (0, 1, 5, 10, 20, 50)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The top of a full ranking, and what was to be found: one row for each user of the test."""
+
+    users: Ids  # (n,) RecBole's ids
+    top: Ids  # (n, k) items, best first
+    rows: Ids  # (m,) row of each positive
+    positives: Ids  # (m,) item to be found
+
+
+def full_ranking(trainer: Any, loader: Any) -> Ranking:
+    """Rank all items for every user of `loader` with the model as it is, masked as the protocol masks.
+
+    Args:
+        trainer: RecBole's trainer, its best model loaded.
+        loader: A full-ranking loader.
+    """
+    trainer.model.eval()
+    users, tops, rows, positives, before = [], [], [], [], 0
+    for batch in loader:
+        with torch.no_grad():
+            interaction, scores, positive_rows, positive_items = trainer._full_sort_batch_eval(batch)
+        tops.append(torch.topk(scores, max(trainer.config["topk"]), dim=-1).indices.cpu().numpy())
+        users.append(interaction[trainer.config["USER_ID_FIELD"]].cpu().numpy())
+        rows.append(positive_rows.cpu().numpy() + before)
+        positives.append(positive_items.cpu().numpy())
+        before += len(tops[-1])
+    return Ranking(*(np.concatenate(parts).astype(np.int64) for parts in (users, tops, rows, positives)))
+
+
+def values_by_user(
+    ranking: Ranking, config: Any, wanted: npt.NDArray[np.bool_] | None = None
+) -> dict[str, Values]:
+    """Return each top-k metric's value for each user: ``{"recall@10": (n,)}``.
+
+    Args:
+        ranking: The ranking of n users.
+        config: RecBole's config; metrics other than those of a top-k list are left out.
+        wanted: (n_items,) the items that count as found; all if None. A user without any such item to
+            be found has NaN.
+    """
+    from recbole.evaluator.base_metric import TopkMetric
+    from recbole.evaluator.collector import DataStruct
+    from recbole.evaluator.register import metrics_dict
+
+    hits = _hits(ranking, wanted)
+    has_any = hits[:, -1] > 0
+    data = DataStruct()
+    data.set("rec.topk", torch.from_numpy(hits[has_any]))
+    found: dict[str, Values] = {}
+    for metric in (metrics_dict[name.lower()] for name in config["metrics"]):
+        if issubclass(metric, TopkMetric) and metric.metric_need == ["rec.topk"] and has_any.any():
+            computed = metric(ChainMap({}, config.final_config_dict))
+            computed.topk_result = lambda name, values: {
+                f"{name}@{k}": values[:, k - 1] for k in config["topk"]
+            }
+            found |= computed.calculate_metric(data)
+    return {name: _spread(values, has_any) for name, values in found.items()}
+
+
+def _hits(ranking: Ranking, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int32]:
+    """Return (n, k + 1): which of the top k are to be found, and how many are to be found."""
+    counts = np.ones(len(ranking.rows), dtype=bool) if wanted is None else wanted[ranking.positives]
+    rows, items = ranking.rows[counts], ranking.positives[counts]
+    n_items = int(max(ranking.top.max(), ranking.positives.max())) + 1
+    pairs = np.unique(rows * n_items + items)
+    hit = np.isin(np.arange(len(ranking.top))[:, None] * n_items + ranking.top, pairs)
+    number = np.bincount(pairs // n_items, minlength=len(ranking.top))
+    return np.column_stack([hit, number]).astype(np.int32)
+
+
+def _spread(values: Any, rows: npt.NDArray[np.bool_]) -> Values:
+    spread = np.full(len(rows), np.nan)
+    spread[rows] = values
+    return spread
+
+
+def group_metrics(ranking: Ranking, train: sp.csr_matrix, config: Any) -> list[dict[str, Any]]:
+    """Return one row for each group: by what, which group, how many users, and their mean metrics.
+
+    Users are grouped by their training interactions. Items to be found are grouped by theirs: for such
+    a group, only its items count as found, in the same lists. `cold` items have no training interaction.
+
+    Args:
+        ranking: The full ranking of the test.
+        train: (n_users, n_items) training interactions.
+        config: RecBole's config.
+    """
+    everybody = values_by_user(ranking, config)
+    activity = np.asarray(train.sum(axis=1)).ravel()[ranking.users]
+    popularity = np.asarray(train.sum(axis=0)).ravel()
+    rows = [_row("all", "all", everybody, np.ones(len(ranking.users), dtype=bool))]
+    rows += [_row("user activity", name, everybody, inside) for name, inside in _buckets(activity)]
+    by_item = [("items", "warm", popularity > 0), ("items", "cold", popularity == 0)]
+    by_item += [("item popularity", name, inside) for name, inside in _buckets(popularity)]
+    for by, name, wanted in by_item:
+        values = values_by_user(ranking, config, wanted)
+        if values:
+            rows.append(_row(by, name, values, ~np.isnan(next(iter(values.values())))))
+    return [row for row in rows if row["users"]]
+
+
+def _buckets(counts: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield each bucket's name and its members."""
+    for low, high in zip(BUCKETS, (*BUCKETS[1:], None), strict=True):
+        if high is None:
+            yield f"{low}+", counts >= low
+        else:
+            yield (str(low) if high == low + 1 else f"{low}-{high - 1}"), (counts >= low) & (counts < high)
+
+
+def _row(by: str, group: str, values: dict[str, Values], rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    metrics = {name: float(value[rows].mean()) for name, value in values.items()} if rows.any() else {}
+    return {"by": by, "group": group, "users": int(rows.sum()), "metrics": metrics}
