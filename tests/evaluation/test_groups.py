@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import recbole.config  # noqa: F401  RecBole's metrics read names that it gives NumPy
 import scipy.sparse as sp
 
 from recbole_llminit.errors import UserError
