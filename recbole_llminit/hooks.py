@@ -110,19 +110,20 @@ def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
 
 
 def _samplers(original: Callable[..., Any], config: Any, *args: Any) -> Any:
-    """Let our runs draw negatives by `PairSampler`, which draws what RecBole's sampler draws."""
+    """Let our runs draw negatives by our samplers, which draw what RecBole's draw."""
     if not _is_in_house(config, config["model"]):
         return original(config, *args)
     import recbole.data.utils as host
 
     from recbole_llminit.evaluation import cold_start
-    from recbole_llminit.sampling.pairs import PairSampler
+    from recbole_llminit.sampling.pairs import PairSampler, RepeatablePairSampler
 
-    theirs, host.Sampler = host.Sampler, PairSampler
+    theirs = host.Sampler, host.RepeatableSampler
+    host.Sampler, host.RepeatableSampler = PairSampler, RepeatablePairSampler
     try:
         samplers = original(config, *args)
     finally:
-        host.Sampler = theirs
+        host.Sampler, host.RepeatableSampler = theirs
     if cold_start.asked(config):
         cold_start.instruct(samplers, args[1][0])
     return samplers

@@ -1,4 +1,4 @@
-"""RecBole's sampler of unseen items, looking all pairs of a batch up at once.
+"""RecBole's samplers of negative items, looking all pairs of a batch up at once.
 
 The draws are RecBole's, number for number: candidates for all rows, then again for the rows whose
 candidate the user has seen, until none is left.
@@ -6,13 +6,13 @@ candidate the user has seen, until none is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from recbole.sampler.sampler import Sampler
+from recbole.sampler.sampler import RepeatableSampler, Sampler
 
 Ids = npt.NDArray[np.int64]
 
@@ -87,9 +87,25 @@ class PairSampler(Sampler):  # type: ignore[misc]
     def sample_by_key_ids(self, key_ids: Sequence[int] | Ids, num: int) -> torch.Tensor:
         """Return `num` unseen items for each user, all users' first ones before all second ones."""
         users = np.tile(np.asarray(key_ids, dtype=np.int64), num)
-        items = np.zeros(len(users), dtype=np.int64)
-        open_rows = np.arange(len(users))
-        while len(open_rows):
-            items[open_rows] = self.sampling(len(open_rows))
-            open_rows = open_rows[self.used_ids.contains(users[open_rows], items[open_rows])]
-        return torch.from_numpy(items)
+        return _drawn(self.sampling, len(users), lambda row, item: self.used_ids.contains(users[row], item))
+
+
+class RepeatablePairSampler(RepeatableSampler):  # type: ignore[misc]
+    """RecBole's ``RepeatableSampler``: any item but the row's own, the same draws for the same seed."""
+
+    def sample_by_user_ids(self, user_ids: Sequence[int] | Ids, item_ids: Ids, num: int) -> torch.Tensor:
+        """Return `num` items for each row, all rows' first ones before all second ones."""
+        own = np.tile(np.asarray(item_ids, dtype=np.int64), num)
+        return _drawn(self.sampling, len(own), lambda row, item: own[row] == item)
+
+
+def _drawn(
+    draw: Callable[[int], Ids], n: int, refused: Callable[[Ids, Ids], npt.NDArray[np.bool_]]
+) -> torch.Tensor:
+    """Draw n items, and again for the rows whose item is refused, until none is left."""
+    items = np.zeros(n, dtype=np.int64)
+    rows = np.arange(n)
+    while len(rows):
+        items[rows] = draw(len(rows))
+        rows = rows[refused(rows, items[rows])]
+    return torch.from_numpy(items)

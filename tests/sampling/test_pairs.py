@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_llminit.sampling.pairs import PairSampler, SeenItems, sorted_unique
+from recbole_llminit.sampling.pairs import PairSampler, RepeatablePairSampler, SeenItems, sorted_unique
 from tests.conftest import World, parts
 
 
@@ -49,6 +49,22 @@ def test_draws_are_recboles(world: World, distribution: str, num: int) -> None:
             )
 
 
+@pytest.mark.parametrize("num", [1, 3])
+@pytest.mark.parametrize("rows", [1, 200])
+def test_repeatable_draws_are_recboles(world: World, num: int, rows: int) -> None:
+    from recbole.sampler.sampler import RepeatableSampler
+
+    dataset = parts("BPR", world, "paper").dataset
+    users, items = (np.random.default_rng(1).integers(1, 41, size=rows) for _ in range(2))
+    drawn = []
+    for sampler in (RepeatableSampler, RepeatablePairSampler):
+        np.random.seed(3)
+        drawn.append(sampler("train", dataset).sample_by_user_ids(users, items, num))
+    assert drawn[0].tolist() == drawn[1].tolist()
+    assert drawn[0].dtype == drawn[1].dtype
+    assert (drawn[1].numpy() != np.tile(items, num)).all()
+
+
 def test_used_items_are_recboles(world: World) -> None:
     from recbole.sampler.sampler import Sampler
 
@@ -66,6 +82,7 @@ def test_our_runs_use_it_and_plain_recbole_does_not(world: World) -> None:
     from tests.conftest import settings
 
     assert type(parts("BPR", world).train._sampler) is PairSampler
+    assert type(parts("BPR", world, "paper").train._sampler) is RepeatablePairSampler
     plain = Config("BPR", world.name, config_dict=settings(world))
     train, _, _ = data_preparation(plain, create_dataset(plain))
     assert type(train._sampler).__name__ == "Sampler"
