@@ -35,8 +35,10 @@ def _model_defaults(
             if file.is_file():
                 config._update_internal_config_dict(str(file))
     columns, time = defaults["load_col"]["inter"], defaults["TIME_FIELD"]
-    if _is_in_house(config, model) and cls.type == ModelType.SEQUENTIAL and time not in columns:
-        columns.append(time)  # sequences are in order of time; RecBole's sample defaults leave it out
+    split = config.external_config_dict.get("eval_args") or {}
+    in_time = cls.type == ModelType.SEQUENTIAL or split.get("order") == "TO"
+    if _is_in_house(config, model) and in_time and time not in columns:
+        columns.append(time)  # what is in order of time; RecBole's defaults leave it out
 
 
 def _data_path(original: Callable[..., None], config: Any) -> None:
