@@ -27,7 +27,13 @@ PREFIX = "LLMInit"
 _MODELS = "recbole_llminit.model"
 _FAMILIES = ("general", "sequential", "knowledge_aware", "context_aware")
 # Models that RecBole lacks, with their family; faster twins of its own that only stand beneath LLMInit<X>.
-_NEW = {"SGCL": "general", "MixSGCL": "general", "MoRec": "general", "MoRecSASRec": "sequential"}
+_NEW = {
+    "SGCL": "general",
+    "MixSGCL": "general",
+    "MoRec": "general",
+    "MoRecSASRec": "sequential",
+    "ALLMRec": "sequential",
+}
 _TWINS = ("LightGCN", "SGL")
 _TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need
 # Where RecBole's models take the width of `item_embedding` from, the surest first.

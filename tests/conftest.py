@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -136,3 +137,53 @@ def run(model: str, world: World, protocol: str | None = None, **keys: Any) -> d
     keys = settings(world, **{"result_file": "result.json", **keys})
     run_recbole(model, world.name, config_file_list=files, config_dict=keys)
     return json.loads(Path(keys["result_file"]).read_text())
+
+
+def novelties(root: Path, users: int = 160, d_llm: int = 16) -> World:
+    """Taste and text agree; each user's last item is new: nobody has taken it in training.
+
+    Four groups of 15 items, of which the last three are the new ones. A user takes items of one group.
+    A model of interactions alone knows nothing of a new item; its text names the group.
+    """
+    rng = np.random.default_rng(3)
+    pairs = []
+    for user in range(users):
+        old = rng.choice(12, 9, replace=False)
+        pairs += [(user, 15 * (user % 4) + int(i)) for i in (*old, 12 + rng.integers(3))]
+    vectors = rng.normal(size=(4, d_llm))[np.arange(60) // 15] + 0.1 * rng.normal(size=(60, d_llm))
+    return write_world(root, "novelties", pairs, vectors)
+
+
+# What a backbone needs to be small.
+SMALL: dict[str, Any] = {"n_heads": 2, "inner_size": 16, "n_layers": 1, "block_num": 1}
+SMALL |= {"mf_embedding_size": 4, "mlp_embedding_size": 4, "mlp_hidden_size": [4]}
+
+
+@dataclass
+class Trained:
+    """A world, and the checkpoint of each model that was asked for."""
+
+    world: World
+    folder: Path
+    files: dict[str, str] = field(default_factory=dict)
+
+    def of(self, model: str, epochs: int = 1, **keys: object) -> str:
+        """Return the checkpoint of a model under the sequential protocol, training it the first time."""
+        name = "-".join([model, str(epochs), *(f"{k}={v}" for k, v in keys.items())])
+        if name not in self.files:
+            here, argv = Path.cwd(), sys.argv
+            os.chdir(self.folder)
+            sys.argv = ["test"]
+            protocol = keys.pop("protocol", "sequential")
+            keys = {**SMALL, "epochs": epochs, "checkpoint_dir": str(self.folder / name), **keys}
+            run(model, self.world, str(protocol), **keys)
+            os.chdir(here)
+            sys.argv = argv
+            self.files[name] = str(next((self.folder / name).glob("*.pth")))
+        return self.files[name]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("backbones")
+    return Trained(tastes(folder / "data"), folder)

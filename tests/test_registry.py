@@ -146,3 +146,18 @@ def test_nothing_of_the_vectors_stays_in_the_model(world: World) -> None:
     assert made.model.state_dict().keys() == plain.model.state_dict().keys()
     assert all(parameter.requires_grad for parameter in made.model.parameters())
     assert isinstance(made.model.item_embedding.weight, torch.nn.Parameter)
+
+
+def test_a_general_model_reads_the_time_under_the_sequential_protocol(world: World) -> None:
+    assert "timestamp" in config_of("BPR", world, "sequential")["load_col"]["inter"]
+    assert "timestamp" not in config_of("BPR", world, "masked")["load_col"]["inter"]
+
+
+def test_a_new_sequential_model_is_found_in_its_family() -> None:
+    import importlib.util
+
+    assert get_model("ALLMRec").__name__ == "ALLMRec"
+    assert importlib.util.find_spec("recbole.model.general_recommender.allmrec") is None
+    assert registry.model_names()["ALLMRec"] == "sequential"
+    with pytest.raises(UserError, match="LLMInitALLMRec: ALLMRec computes its items from the vectors"):
+        registry.model_class("LLMInitALLMRec")

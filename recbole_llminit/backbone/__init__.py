@@ -1,0 +1,1 @@
+"""Frozen collaborative models: loaded from a checkpoint, compared with the run, read by adapters."""

@@ -1,0 +1,93 @@
+"""The config keys of A-LLMRec's first stage, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.initialize.settings import choice
+
+
+class Match(str, Enum):
+    """How an item's two latent vectors are brought together."""
+
+    MSE = "mse"  # the paper's: squared distance, and both autoencoders reconstruct
+    INFONCE = "infonce"  # each finds its own among the batch's; no reconstruction
+
+
+class Positions(str, Enum):
+    """Which positions of a user's training sequence are learnt from."""
+
+    LAST = "last"  # the paper's: one for each user
+    ALL = "all"  # the paper's costlier variant, a little better there
+
+
+@dataclass(frozen=True)
+class BridgeSettings:
+    """How the two spaces are bridged."""
+
+    match: Match
+    temperature: float
+    latent: int
+    layers: tuple[int, ...]
+    dropout: float
+    alpha: float
+    beta: float
+    cold: int
+
+    @classmethod
+    def from_config(cls, config: Any) -> BridgeSettings:
+        """Read the ``allmrec_*`` keys.
+
+        Raises:
+            UserError: If a value is not one of those a key takes, or if there are no vectors.
+        """
+        if config["llm_embedding"] in (None, "none"):
+            raise UserError(
+                f"{config['model']} needs vectors of the items' text: set llm_embedding to a table"
+            )
+        choice(config, "allmrec_positions", Positions)
+        return cls(
+            match=choice(config, "allmrec_match", Match),
+            temperature=number(config, "allmrec_temperature", 1e-6),
+            latent=whole(config, "allmrec_latent", 1),
+            layers=_widths(config, "allmrec_mlp_layers"),
+            dropout=number(config, "allmrec_dropout", 0.0, 0.999),
+            alpha=number(config, "allmrec_alpha", 0.0),
+            beta=number(config, "allmrec_beta", 0.0),
+            cold=whole(config, "allmrec_cold", -1),
+        )
+
+
+def number(config: Any, key: str, least: float, most: float = float("inf")) -> float:
+    """Return a key's value.
+
+    Raises:
+        UserError: If it is no number from `least` to `most`.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise UserError(f"{key} '{value}' must be a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def whole(config: Any, key: str, least: int) -> int:
+    """Return a key's value.
+
+    Raises:
+        UserError: If it is no whole number of at least `least`.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(f"{key} '{value}' must be a whole number of at least {least}")
+    return value
+
+
+def _widths(config: Any, key: str) -> tuple[int, ...]:
+    value = config[key]
+    widths = value if isinstance(value, list) else None
+    if widths is None or any(isinstance(w, bool) or not isinstance(w, int) or w < 1 for w in widths):
+        raise UserError(f"{key} '{value}' must be a list of widths, such as [512, 256], or []")
+    return tuple(widths)

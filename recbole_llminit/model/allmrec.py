@@ -1,0 +1,123 @@
+"""ALLMRec: the first stage of A-LLMRec, a frozen collaborative model bridged to the items' texts.
+
+Kim et al., "Large Language Models meet Collaborative Filtering: An Efficient All-round LLM-based
+Recommender System", KDD 2024 (arXiv 2404.11343), section 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import recbole.data.dataset
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+
+from recbole_llminit.backbone.adapters import adapt
+from recbole_llminit.backbone.checkpoint import load_frozen
+from recbole_llminit.bridge.alignment import ALIGNMENTS, recommendation_loss
+from recbole_llminit.bridge.dataset import BridgeDataset
+from recbole_llminit.bridge.settings import BridgeSettings
+from recbole_llminit.embedding.load import load_item_vectors
+from recbole_llminit.errors import UserError
+from recbole_llminit.initialize.tables import nobodys_own
+
+recbole.data.dataset.ALLMRecDataset = BridgeDataset  # where RecBole looks for a model's own dataset
+
+
+class ALLMRec(SequentialRecommender):  # type: ignore[misc]
+    """Item and text autoencoders around a frozen model, trained by matching, reconstruction and ranking.
+
+    Differs from the published code: that one trains and stops; here the same networks rank the whole
+    catalogue, an item that training knows by its joint vector, a cold one by its text (the paper's
+    cold mode, which the code lacks). A score is the plain inner product of the paper, not the code's
+    mean over dimensions. Texts come as vectors, so that their encoder stays as it is. Negatives are
+    drawn by RecBole's sampler for sequences, which excludes the target alone, and never an item without
+    training interaction: its collaborative vector is noise, and matching would teach its text that noise.
+
+    Raises:
+        UserError: If the backbone, the vectors or a setting don't fit the run.
+    """
+
+    input_type = InputType.PAIRWISE
+    vector_settings = staticmethod(BridgeSettings.from_config)
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        settings = BridgeSettings.from_config(config)
+        frozen = load_frozen(config, "allmrec_backbone", dataset)
+        texts, self.llm_vectors_hash = _text_vectors(config, dataset)
+        self.backbone = adapt(frozen.model)  # no module: see Backbone
+        self.backbone_hash = frozen.hash
+        self.other_parameter_name = ["backbone_hash"]
+        for name, table in (("item_vectors", self.backbone.items), ("text_vectors", texts)):
+            self.register_buffer(name, table, persistent=False)
+        degrees = dataset.item_degrees
+        for name, values in (("degrees", degrees), ("trained", degrees.nonzero()[:, 0])):
+            self.register_buffer(name, values, persistent=False)
+        self.cold = settings.cold
+        widths = self.item_vectors.shape[1], self.text_vectors.shape[1]
+        self.alignment = ALIGNMENTS[settings.match](*widths, settings)
+
+    def calculate_loss(self, interaction: Any) -> tuple[torch.Tensor, ...]:
+        """Return the loss terms of a batch, weighted: RecBole sums them and logs each."""
+        ids = torch.cat([interaction[self.POS_ITEM_ID], self._known(interaction[self.NEG_ITEM_ID])])
+        items, texts = self.item_vectors[ids], self.text_vectors[ids]
+        e, q = self.alignment.item_encoder(items), self.alignment.text_encoder(texts)
+        users = self.users(interaction).repeat(2, 1)
+        positive, negative = (users * self.alignment.item_decoder(e)).sum(dim=1).chunk(2)
+        return *self.alignment.terms(e, q, items, texts, ids), recommendation_loss(positive, negative)
+
+    def _known(self, negatives: torch.Tensor) -> torch.Tensor:
+        """Draw again, among the items of the training, for each negative that is none of them."""
+        others = self.trained[torch.randint(len(self.trained), negatives.shape, device=negatives.device)]
+        return torch.where(self.degrees[negatives] > 0, negatives, others)
+
+    def users(self, interaction: Any) -> torch.Tensor:
+        """Return the backbone's user states, (batch, d), without gradient."""
+        return self.backbone.states(interaction)
+
+    def joint(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return latent vectors, (n,) ids to (n, latent): the item's if it is warm, its text's if cold."""
+        e = self.alignment.item_encoder(self.item_vectors[ids])
+        q = self.alignment.text_encoder(self.text_vectors[ids])
+        return torch.where((self.degrees[ids] <= self.cold).unsqueeze(1), q, e)
+
+    def predict(self, interaction: Any) -> torch.Tensor:
+        """Return the scores of (user, item) pairs: (batch,)."""
+        items = self.alignment.item_decoder(self.joint(interaction[self.ITEM_ID]))
+        return (self.users(interaction) * items).sum(dim=1)
+
+    def full_sort_predict(self, interaction: Any) -> torch.Tensor:
+        """Return the scores of all items for a batch of users: (batch, n_items)."""
+        everything = torch.arange(self.n_items, device=self.item_vectors.device)
+        return self.users(interaction) @ self.alignment.item_decoder(self.joint(everything)).T
+
+    def load_other_parameter(self, para: dict[str, Any] | None) -> None:
+        """Take what a checkpoint holds beside the state; refuse one that was trained on another backbone."""
+        refuse_other(para, "backbone_hash", self.backbone_hash, "allmrec_backbone")
+
+
+def refuse_other(saved: dict[str, Any] | None, name: str, here: str, key: str) -> None:
+    """Compare the hash of a frozen part with the one in a checkpoint.
+
+    Raises:
+        UserError: If the file that `key` names is not what the checkpoint was trained on.
+    """
+    there = (saved or {}).get(name)
+    if there is not None and there != here:
+        raise UserError(
+            f"{key} is not the model this checkpoint was trained on ({here[:12]}, expected {there[:12]}); "
+            "put that one back, or train again"
+        )
+
+
+def _text_vectors(config: Any, dataset: Any) -> tuple[torch.Tensor, str | None]:
+    """Return the text vectors (n_items, d_llm) by RecBole's ids, and their hash."""
+    loaded = load_item_vectors(config, dataset)
+    if loaded is None:
+        raise AssertionError("the settings were checked for vectors")
+    matrix = loaded.matrix
+    if config["llm_shuffle_items"]:
+        matrix[1:] = matrix[1:][nobodys_own(len(matrix) - 1, config["seed"])]
+    return torch.from_numpy(matrix), loaded.hash
