@@ -53,6 +53,7 @@ class Settings:
     pooling: Pooling
     rescale: str | float  # "none", "host", or the root mean square that a table is scaled to
     shuffle_items: bool
+    noise: bool = False
 
     @classmethod
     def from_config(cls, config: Any) -> Settings:
@@ -68,6 +69,7 @@ class Settings:
             pooling=choice(config, "llm_pooling", Pooling),
             rescale=_rescale(config),
             shuffle_items=_flag(config, "llm_shuffle_items"),
+            noise=_flag(config, "llm_noise"),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from recbole_llminit.initialize.noise import gaussian_like
 from recbole_llminit.initialize.pooling import pool
 from recbole_llminit.initialize.scale import rescale, rms
 from recbole_llminit.initialize.selection import Matrix, popular_items, select
@@ -37,6 +38,8 @@ def starting_tables(
     """
     start = np.zeros_like(items)
     start[1:] = _selected(vectors[1:], train_matrix, settings, items.shape[1], seed)
+    if settings.noise:
+        start[1:] = gaussian_like(start[1:], seed)
     if settings.shuffle_items:
         start[1:] = start[1:][nobodys_own(len(start) - 1, seed)]
     pooled = None
