@@ -104,7 +104,8 @@ def known_keys() -> set[str]:
 
     keys = set(_OWN_FLAGS)
     root = Path(recbole.__file__).parent
-    for file in (*root.glob("properties/**/*.yaml"), *PROPS.glob("**/*.yaml")):
+    ours = (file for file in PROPS.glob("**/*.yaml") if file.parent.name != "experiment")  # studies
+    for file in (*root.glob("properties/**/*.yaml"), *ours):
         keys |= set(re.findall(r"^(\w+) *:", file.read_text(encoding="utf-8"), flags=re.MULTILINE))
     for code in root.glob("**/*.py"):
         text = code.read_text(encoding="utf-8")

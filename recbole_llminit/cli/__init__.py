@@ -10,11 +10,19 @@ from recbole_llminit import __version__
 from recbole_llminit.cli.data import encode, prepare
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.cli.reports import report
+from recbole_llminit.cli.studies import experiment
 from recbole_llminit.cli.training import run, tune
 
-__all__ = ["encode", "guarded", "main", "prepare", "report", "run", "tune"]
+__all__ = ["encode", "experiment", "guarded", "main", "prepare", "report", "run", "tune"]
 
-_VERBS = {"prepare": prepare, "encode": encode, "run": run, "tune": tune, "report": report}
+_VERBS = {
+    "prepare": prepare,
+    "encode": encode,
+    "run": run,
+    "tune": tune,
+    "experiment": experiment,
+    "report": report,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="recbole-llminit",
         description="Start RecBole's recommenders from language-model vectors of the items' text.",
-        epilog="verbs:\n" + "\n".join(f"  {verb:8}{command.__doc__}" for verb, command in _VERBS.items()),
+        epilog="verbs:\n" + "\n".join(f"  {verb:11}{command.__doc__}" for verb, command in _VERBS.items()),
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.errors import UserError
@@ -121,7 +122,7 @@ def tune(argv: list[str]) -> None:
     parser.add_argument("--algo", choices=("exhaustive", "random", "bayes"), default="exhaustive")
     parser.add_argument("--max_evals", type=int, default=100, help="most trials of random and bayes")
     parser.add_argument("--early_stop", type=int, default=10, help="stop after so many trials without gain")
-    parser.add_argument("--output_file", type=Path, help="where to write every trial's result")
+    parser.add_argument("--output_file", type=Path, help="where to write every trial (text, or .json)")
     args, rest = parser.parse_known_args(argv)
     if not args.params_file.is_file():
         raise UserError(f"--params_file: '{args.params_file}' does not exist")
@@ -141,7 +142,18 @@ def tune(argv: list[str]) -> None:
         early_stop=args.early_stop,
     )
     search.run()
-    if args.output_file:
+    if args.output_file and args.output_file.suffix == ".json":
+        _write_search(search, args)
+    elif args.output_file:
         search.export_result(output_file=str(args.output_file))
     print(f"best params: {search.best_params}")
     print(f"best result: {search.params2result[search.params2str(search.best_params)]}")
+
+
+def _write_search(search: Any, args: argparse.Namespace) -> None:
+    """Write the best values and what validation gave each trial; the test is nobody's to choose by."""
+    from recbole_llminit.report.record import write_json
+
+    trials = {params: result["best_valid_score"] for params, result in search.params2result.items()}
+    found = {"model": args.model, "dataset": args.dataset, "best": search.best_params, "trials": trials}
+    write_json(found, args.output_file)

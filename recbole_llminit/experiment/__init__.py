@@ -1,0 +1,1 @@
+"""Studies: many runs, described by one file, compared with statistics."""

@@ -1,0 +1,76 @@
+"""Rows: one per cell and seed, flat, as JSON lines and as Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.experiment.study import Cell
+from recbole_llminit.replacing import replacing
+from recbole_llminit.report.table import read_result
+
+ROWS = "rows.jsonl"
+
+
+def row_of(cell: Cell, file: Path) -> dict[str, Any]:
+    """Return the row of a cell from the result file of its run.
+
+    Metrics are taken unrounded from the result's groups; RecBole rounds its own to four decimals.
+
+    Raises:
+        UserError: If the file is not a result, or of another model or dataset than its name says.
+    """
+    result = read_result(file)
+    wanted, is_of = (cell.run.model, cell.run.dataset), (result["model"], result["dataset"])
+    if is_of != wanted:
+        raise UserError(f"{file} is of {' on '.join(is_of)}, not of {' on '.join(wanted)}; remove it")
+    whole: dict[str, Any] = next((g["metrics"] for g in result.get("groups", []) if g["by"] == "all"), {})
+    tables: dict[str, Any] = result.get("tables", {})
+    return {
+        "dataset": cell.dataset,
+        "protocol": cell.protocol,
+        "model": cell.model,
+        **{key: str(value) for key, value in cell.varied},
+        "setting": cell.setting,
+        "seed": cell.seed,
+        "run": cell.run.id,
+        "trained": cell.run.model,
+        "keys": json.dumps(cell.run.keys, sort_keys=True, default=str),
+        **result["test"],
+        **whole,
+        "valid": max(result["curve"]["valid"], default=None) if "curve" in result else None,
+        "best_epoch": result["best_epoch"],
+        "epochs": result["epochs"],
+        "seconds": result["seconds"]["total"],
+        "train_seconds": result["seconds"]["train"],
+        "parameters": result["parameters"],
+        "peak_memory_bytes": result["peak_memory_bytes"],
+        "vectors": result["vectors"],
+        "versions": json.dumps(result["versions"], sort_keys=True),
+        **{f"effective_rank_{name}": table["effective_rank"] for name, table in tables.items()},
+    }
+
+
+def write_rows(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write the rows as ``rows.jsonl`` and ``rows.parquet``."""
+    with replacing(folder / ROWS) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with replacing(folder / "rows.parquet") as temporary:
+        pd.DataFrame(rows).to_parquet(temporary, index=False)
+
+
+def read_rows(folder: Path) -> pd.DataFrame:
+    """Read a study's rows.
+
+    Raises:
+        UserError: If the folder holds none.
+    """
+    file = folder / ROWS
+    if not file.is_file():
+        raise UserError(f"{folder} holds no {ROWS}; `recbole-llminit experiment` writes it")
+    return pd.DataFrame([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()])

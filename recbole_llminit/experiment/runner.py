@@ -1,0 +1,170 @@
+"""Carry out jobs, each in a process of its own, several at once; what is done stays done.
+
+A job is done when its result file exists. Result files appear whole or not at all, so a study that was
+stopped goes on where it was, and results of another machine count once they lie in the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from tqdm import tqdm
+
+import recbole_llminit
+from recbole_llminit.errors import UserError
+
+_MEMORY = 3 * 2**30  # bytes that a run is taken to need; a run on 22,363 users and 12,101 items took less
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command of ours whose outcome is one file.
+
+    Args:
+        name: For files and messages.
+        verb: ``run`` or ``tune``.
+        flags: Of the verb.
+        keys: Config keys, written to a property file for the process.
+        result: The file that shows it is done.
+        files: Name and text of other files that the process finds in its folder.
+    """
+
+    name: str
+    verb: str
+    flags: tuple[str, ...]
+    keys: dict[str, Any]
+    result: Path
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def workers(jobs: str, wanted: int) -> int:
+    """Return how many jobs to run at once.
+
+    Args:
+        jobs: A number, or ``auto``: as many as cores and free memory allow; one where there is a GPU.
+        wanted: How many there are to do.
+
+    Raises:
+        UserError: If `jobs` is neither.
+    """
+    if jobs.isdecimal() and int(jobs) > 0:
+        return min(int(jobs), max(1, wanted))
+    if jobs != "auto":
+        raise UserError(f"--jobs '{jobs}' must be auto or a number from 1 on")
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    room = psutil.virtual_memory().available // _MEMORY
+    return max(1, min(_cores() // _threads(), int(room), wanted))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    """Return the threads of a run: one, unless the user says otherwise.
+
+    Sums depend on how threads share them, so the number is not left to how many jobs there are.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "1")
+    return int(given) if given.isdecimal() and int(given) else 1
+
+
+def carry_out(jobs: Sequence[Job], folder: Path, at_once: int, quiet: bool = False) -> dict[str, str]:
+    """Run the jobs that are not done, and return what those that failed said.
+
+    Args:
+        jobs: The jobs; the same result twice is done once.
+        folder: For the processes' own files and the logs of those that fail.
+        at_once: How many to run at the same time.
+        quiet: Show no progress bar.
+    """
+    open_jobs = {job.result: job for job in jobs if not job.result.is_file()}
+    children = _Children()
+    failed: dict[str, str] = {}
+    bar = tqdm(total=len(jobs), initial=len(jobs) - len(open_jobs), unit="run", disable=quiet)
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        futures = {pool.submit(_carry_out, job, folder, children): job for job in open_jobs.values()}
+        for future in as_completed(futures):
+            job, message = futures[future], future.result()
+            if message is not None:
+                failed[job.name] = message
+            bar.set_postfix_str(job.name + (" failed" if message else ""))
+            bar.update()
+    finally:
+        children.stop()
+        pool.shutdown(cancel_futures=True)
+        bar.close()
+    return failed
+
+
+class _Children:
+    """The processes that are running, so that none is left behind."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def start(self, command: list[str], folder: Path, log: Any) -> subprocess.Popen[bytes] | None:
+        """Start a process in `folder`; None once all were stopped."""
+        with self._lock:
+            if self._stopped:
+                return None
+            child = subprocess.Popen(command, cwd=folder, env=_environment(), stdout=log, stderr=log)
+            self._running.add(child)
+            return child
+
+    def stop(self) -> None:
+        """End what is still running and start nothing more."""
+        with self._lock:
+            self._stopped = True
+            for child in self._running:
+                if child.poll() is None:
+                    child.terminate()
+
+
+def _environment() -> dict[str, str]:
+    """Let the process find this package wherever it runs, with a set number of threads."""
+    root = str(Path(recbole_llminit.__file__).resolve().parents[1])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    threads = {"OMP_NUM_THREADS": str(_threads()), "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, **threads}
+
+
+def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
+    """Run one job in an empty folder; return None if its result is there, else what went wrong."""
+    place, log_file = folder / "work" / job.name, folder / "logs" / f"{job.name}.log"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    for name, text in {"keys.yaml": yaml.safe_dump(job.keys), **job.files}.items():
+        (place / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "recbole_llminit.cli", job.verb, *job.flags, "--config_files=keys.yaml"]
+    with log_file.open("wb") as log:
+        child = children.start(command, place, log)
+        code = child.wait() if child else 1
+    shutil.rmtree(place, ignore_errors=True)
+    if code == 0 and job.result.is_file():
+        log_file.unlink()
+        return None
+    return f"{_last_words(log_file)} (exit code {code}, {log_file})"
+
+
+def _last_words(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"

@@ -1,0 +1,178 @@
+"""The summary of a study: means with intervals, gains over the base, and whether they are noise."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from recbole_llminit.experiment.rows import read_rows
+from recbole_llminit.experiment.statistics import gain, half_width, holm, paired_p
+from recbole_llminit.experiment.study import Study
+from recbole_llminit.replacing import replacing
+from recbole_llminit.report.observe import users_file
+
+_LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
+
+
+def label(protocol: str) -> str:
+    """Return a protocol's name as tables call it."""
+    return _LABELS.get(protocol, protocol)
+
+
+def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
+    """Return one line per cell of the table, over its seeds.
+
+    For each metric M: ``M`` (mean), ``M half`` (of the 95 % interval), ``M gain`` (percent over the base,
+    over the seeds that both have), ``M p`` (paired t-test over these seeds) and ``M p users`` (paired
+    over users, each user's mean over these seeds). Both p are Holm-corrected for all comparisons of a
+    dataset, protocol and metric.
+
+    Args:
+        study: The study.
+        rows: Its rows.
+        runs: Folder of result files, with the users' files beside them.
+    """
+    place = ["dataset", "protocol", "model", *study.vary]
+    lines = []
+    for where, cell in rows.groupby([*place, "setting"], sort=False):
+        same = np.logical_and.reduce([rows[key] == value for key, value in zip(place, where, strict=False)])
+        base = rows[same & (rows["setting"] == study.base)].set_index("seed")
+        line = dict(zip([*place, "setting"], where, strict=True))
+        lines.append(line | _line(study, cell.set_index("seed"), base, runs))
+    table = pd.DataFrame(lines)
+    for metric in study.metrics:
+        for column in (f"{metric} p", f"{metric} p users"):
+            for part in table.groupby(["dataset", "protocol"]).groups.values():
+                table.loc[part, column] = holm(table.loc[part, column].to_numpy())
+    return table
+
+
+def _line(study: Study, cell: pd.DataFrame, base: pd.DataFrame, runs: Path) -> dict[str, Any]:
+    is_base = bool(cell["setting"].iloc[0] == study.base)
+    both = [seed for seed in cell.index if seed in base.index and not is_base]
+    line: dict[str, Any] = {"seeds": len(cell)}
+    for metric in study.metrics:
+        column = metric.lower()
+        ours, theirs = (frame.loc[both, column].tolist() if both else [] for frame in (cell, base))
+        line[metric] = cell[column].mean()
+        line[f"{metric} half"] = half_width(cell[column].tolist())
+        line[f"{metric} gain"] = gain(ours, theirs) if both else np.nan
+        line[f"{metric} p"] = paired_p(ours, theirs) if both else np.nan
+        line[f"{metric} p users"] = _users_p(cell, base, both, column, runs)
+    columns = ["best_epoch", "seconds", "parameters", "valid"]
+    columns += [column for column in map(str, cell.columns) if column.startswith("effective_rank_")]
+    return line | {column: pd.to_numeric(cell[column]).mean() for column in columns}
+
+
+def _users_p(cell: pd.DataFrame, base: pd.DataFrame, seeds: list[int], metric: str, runs: Path) -> float:
+    files = [
+        [users_file(runs / f"{run}.json") for run in frame.loc[seeds, "run"].astype(str)]
+        for frame in (cell, base)
+    ]
+    if not seeds or not all(file.is_file() for group in files for file in group):
+        return float("nan")
+    ours, theirs = (
+        pd.concat([pd.read_parquet(file, columns=["user", metric]) for file in group])
+        .groupby("user")[metric]
+        .mean()
+        for group in files
+    )
+    common = ours.index.intersection(theirs.index)
+    return paired_p(ours[common].to_numpy(), theirs[common].to_numpy())
+
+
+def shown(study: Study, table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return the tables as text: for each dataset and protocol a title, the head and the rows."""
+    tables = []
+    for where, part in table.groupby(["dataset", "protocol"], sort=False):
+        dataset, protocol = map(str, where)
+        head = ["model", *study.vary, "setting", "seeds"]
+        for metric in study.metrics:
+            head += [metric, "gain %", "p", "p (users)"]
+        head += ["best epoch", "seconds", "parameters"]
+        lines = [_shown_line(study, line) for _, line in part.iterrows()]
+        tables.append((f"{dataset}, {label(protocol)}", head, lines))
+    return tables
+
+
+def _shown_line(study: Study, line: Any) -> list[str]:
+    cells = [str(line[key]) for key in ("model", *study.vary, "setting", "seeds")]
+    for metric in study.metrics:
+        half = line[f"{metric} half"]
+        cells.append(f"{line[metric]:.4f}" + ("" if np.isnan(half) else f" ± {half:.4f}"))
+        cells.append(_number(line[f"{metric} gain"], "+.1f"))
+        cells += [_p(line[f"{metric} {kind}"]) for kind in ("p", "p users")]
+    return [*cells, *(_number(line[key], ",.0f") for key in ("best_epoch", "seconds", "parameters"))]
+
+
+def _number(value: float, spec: str) -> str:
+    return "" if pd.isna(value) else format(value, spec)
+
+
+def _p(value: float) -> str:
+    return "" if pd.isna(value) else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
+def notes(study: Study, rows: pd.DataFrame, command: str, searches: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what has to be said with the tables: how to read them, and what made them."""
+    versions = "; ".join(
+        ", ".join(f"{name} {version}" for name, version in json.loads(text).items())
+        for text in rows["versions"].unique()
+    )
+    vectors = rows.dropna(subset=["vectors"]).groupby("dataset")["vectors"].unique()
+    hashes = "; ".join(f"{name}: {', '.join(v[:12] for v in found)}" for name, found in vectors.items())
+    said = [
+        f"Mean over seeds, ± half of the 95 % t-interval. Gains are over '{study.base}' of the same model, "
+        "over the seeds that both have. p: paired t-test over seeds; p (users): paired over users, each "
+        "user's mean over seeds; both Holm-corrected for the comparisons of a table. A seed decides the "
+        "split, the sampling and the draws of a start. Masked and unmasked numbers are not comparable.",
+        f"Seeds: {', '.join(map(str, sorted(rows['seed'].unique())))}. Keys of every run: "
+        f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}.",
+        f"{date.today().isoformat()}; {versions}. Vectors (SHA-256): {hashes or 'none'}.",
+    ]
+    if study.tune:
+        said.append(f"Searched on validation, first seed: {json.dumps(study.tune)}.")
+        for search in searches:
+            said.append(f"Best of {search['model']}, {search['dataset']}: {json.dumps(search['best'])}")
+    return [*said, f"Command: {command}"]
+
+
+def write_summary(study: Study, folder: Path, command: str, searches: Sequence[dict[str, Any]]) -> None:
+    """Write ``summary.md``, ``summary.html`` and ``comparisons.jsonl`` of the rows in a study's folder."""
+    rows = read_rows(folder)
+    table = compare(study, rows, folder.parent / "runs")
+    tables, said = shown(study, table), notes(study, rows, command, searches)
+    for name, text in (
+        ("summary.md", as_markdown(study, tables, said)),
+        ("summary.html", as_html(study, tables, said)),
+        ("comparisons.jsonl", table.to_json(orient="records", lines=True)),
+    ):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def as_markdown(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
+    """Return the summary as Markdown."""
+    parts = [f"# {study.name}\n\n{study.about}"]
+    parts += [
+        f"## {title}\n\n{tabulate(rows, head, 'github', disable_numparse=True)}"
+        for title, head, rows in tables
+    ]
+    return "\n\n".join([*parts, *said]) + "\n"
+
+
+def as_html(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
+    """Return the summary as a page that needs no other file."""
+    from recbole_llminit.report.page import page, table_of
+
+    parts = [(title, table_of(head, rows)) for title, head, rows in tables]
+    parts.append(("How to read it", "".join(f"<p>{html.escape(line)}</p>" for line in said)))
+    return page(study.name, study.about, parts)

@@ -1,0 +1,151 @@
+"""Whole studies on a planted world: order, interruption, repetition, searches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from recbole_llminit import cli
+from recbole_llminit.experiment.rows import read_rows
+from tests.conftest import World, tastes
+
+BASE: dict[str, Any] = {
+    "datasets": ["tastes"],
+    "models": ["BPR"],
+    "settings": {
+        "host": {},
+        "var": {"llm_selection": "var"},
+        "shuffled": {"llm_selection": "var", "llm_shuffle_items": True},
+    },
+    "protocols": ["masked"],
+    "seeds": [1, 2, 3],
+    "base": "host",
+    "metrics": ["NDCG@5"],
+    "keys": {
+        "epochs": 30,
+        "learning_rate": 0.01,
+        "embedding_size": 8,
+        "train_batch_size": 256,
+        "topk": [1, 5],
+        "valid_metric": "NDCG@5",
+        "use_gpu": False,
+    },
+}
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> World:
+    return tastes(tmp_path / "data", users=120, items=60)
+
+
+def written(name: str, **changes: Any) -> str:
+    Path(name).write_text(yaml.safe_dump({**BASE, **changes}))
+    return name
+
+
+def command(study: str, world: World, *more: str) -> list[str]:
+    return ["experiment", study, f"--data-path={world.root}", "--jobs=2", *more]
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_and_finds_the_planted_order(planted: World) -> None:
+    argv = command(written("planted.yaml"), planted, "--out=out")
+    killed = subprocess.Popen([sys.executable, "-m", "recbole_llminit.cli", *argv, "--quiet"])
+    runs = Path("out/runs")
+    while len(list(runs.glob("*-*.json"))) < 2:
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    done = {file: file.stat().st_mtime_ns for file in runs.glob("*.json")}
+    assert 2 <= len(done) < 9
+    for file in done:
+        assert json.loads(file.read_text())["test"]
+    assert cli.main([*argv, "--quiet"]) == 0
+    assert len(list(runs.glob("*.json"))) == 9
+    assert all(file.stat().st_mtime_ns == moment for file, moment in done.items() if moment)
+    rows = read_rows(Path("out/planted"))
+    mean = rows.groupby("setting")["ndcg@5"].mean()
+    assert mean["var"] > 1.5 * mean["host"] > 1.5 * mean["shuffled"]
+    assert set(rows["trained"]) == {"BPR", "LLMInitBPR"}
+    repeated(planted, rows)
+
+
+def repeated(world: World, rows: pd.DataFrame) -> None:
+    """The same seeds again, one at a time and elsewhere: the same numbers."""
+    argv = ["experiment", "planted.yaml", f"--data-path={world.root}", "--out=again", "--jobs=1", "--quiet"]
+    assert cli.main([*argv, "--seeds", "2", "--settings", "var"]) == 0
+    again = read_rows(Path("again/planted")).set_index("run")
+    first = rows.set_index("run").loc[again.index]
+    figures = [name for name in again if "@" in name] + ["valid", "best_epoch", "epochs", "parameters"]
+    figures += ["effective_rank_item_embedding", "effective_rank_user_embedding", "keys", "vectors"]
+    pd.testing.assert_frame_equal(again[figures], first[figures], check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_search_by_validation_decides_the_runs(planted: World) -> None:
+    pytest.importorskip("hyperopt")
+    space = {"BPR": {"learning_rate": [0.01, 0.0000001]}}
+    study = written("tuned.yaml", tune=space, seeds=[1], settings={"host": {}})
+    assert cli.main(command(study, planted, "--out=out", "--quiet", "--epochs=8")) == 0
+    (search,) = Path("out/searches").glob("*.json")
+    found = json.loads(search.read_text())
+    assert found["best"] == {"learning_rate": 0.01}
+    assert len(found["trials"]) == 2
+    (row,) = read_rows(Path("out/tuned")).to_dict("records")
+    assert json.loads(row["keys"])["learning_rate"] == 0.01
+    assert 'Best of BPR, tastes: {"learning_rate": 0.01}' in Path("out/tuned/summary.md").read_text()
+
+
+def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFixture[str]) -> None:
+    study = written("planted.yaml", tune={"SGCL": {"learning_rate": [0.1]}})
+    assert cli.main(command(study, planted, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert out.count("to do  run") == 9
+    assert "9 jobs, 0 done, 9 to do\n" in out
+    assert not Path("saved").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "message"),
+    [
+        ({"models": ["BRP"]}, [], "unknown model 'BRP'. Did you mean"),
+        ({"datasets": ["tates"]}, [], "unknown dataset 'tates'"),
+        ({"settings": {"host": {}, "v": {"llm_selection": "vra"}}}, [], "llm_selection 'vra'"),
+        ({"protocols": ["maskd"]}, [], "protocol 'maskd'"),
+        ({}, ["--jobs=0"], "--jobs '0'"),
+        ({}, ["--seed=3"], "--seed is the study's; use --seeds"),
+        ({}, ["--topk=[a"], "--topk: '[a' is not a YAML value"),
+        ({"tune": {"BPR": {"learning_rate": 0.1}}}, [], "tune: BPR's learning_rate '0.1' must be a list"),
+    ],
+)
+def test_wrong_studies_are_refused_before_anything_runs(
+    changes: dict[str, Any],
+    more: list[str],
+    message: str,
+    planted: World,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(command(written("s.yaml", **changes), planted, *more)) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert not Path("saved/experiment").exists()
+
+
+def test_a_model_that_is_not_there_may_be_left_out(
+    planted: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"host": {}, "other": {"model": "NoSuchModel"}}
+    study = written("s.yaml", settings=settings, optional=["other"])
+    assert cli.main(command(study, planted, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "left out, no such model here: other" in out
+    assert "3 jobs" in out

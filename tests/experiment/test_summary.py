@@ -1,0 +1,150 @@
+"""Rows and summary, on rows written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from recbole_llminit.errors import UserError
+from recbole_llminit.experiment.rows import read_rows, row_of, write_rows
+from recbole_llminit.experiment.statistics import holm
+from recbole_llminit.experiment.study import Study, cells
+from recbole_llminit.experiment.summary import compare, write_summary
+from recbole_llminit.report.observe import save_users
+
+STUDY = Study.of(
+    {
+        "about": "What <it> is for.",
+        "datasets": ["tastes"],
+        "models": ["BPR"],
+        "settings": {"host": {}, "var": {"llm_selection": "var"}, "svd": {"llm_selection": "svd"}},
+        "protocols": ["paper"],
+        "seeds": [1, 2, 3],
+        "base": "host",
+        "metrics": ["NDCG@10"],
+    },
+    Path("mine.yaml"),
+)
+VALUES = {"host": [0.10, 0.12, 0.11], "var": [0.13, 0.14, 0.15], "svd": [0.11, 0.11, 0.12]}
+
+
+def result(model: str, value: float, **more: Any) -> dict[str, Any]:
+    return {
+        "model": model,
+        "dataset": "tastes",
+        "test": {"ndcg@10": round(value, 4)},
+        "seconds": {"total": 2.0, "train": 1.0},
+        "best_epoch": 3,
+        "epochs": 5,
+        "parameters": 1234567,
+        "peak_memory_bytes": 10,
+        "vectors": "ab" * 32 if model != "BPR" else None,
+        "versions": {"recbole": "1.2.1"},
+        "curve": {"valid": [0.1, 0.2]},
+        **more,
+    }
+
+
+def rows(runs: Path, users: bool = False) -> list[dict[str, Any]]:
+    """Write a result file for each cell, and return the rows."""
+    runs.mkdir(parents=True)
+    written = []
+    for cell in cells(STUDY, Path("data")):
+        value = VALUES[cell.setting][cell.seed - 1]
+        file = runs / f"{cell.run.id}.json"
+        file.write_text(json.dumps(result(cell.run.model, value)))
+        if users:
+            each = [value - 0.1 * n for n in range(4)]
+            save_users(pd.DataFrame({"user": list("abcd"), "ndcg@10": each}), file)
+        written.append(row_of(cell, file))
+    return written
+
+
+def test_comparison_against_scipy() -> None:
+    table = compare(STUDY, pd.DataFrame(rows(Path("s/runs"))), Path("s/runs")).set_index("setting")
+    assert table.loc["var", "NDCG@10"] == pytest.approx(0.14)
+    assert table.loc["host", "NDCG@10 half"] == pytest.approx(stats.t.ppf(0.975, 2) * 0.01 / 3**0.5)
+    assert table.loc["var", "NDCG@10 gain"] == pytest.approx(100 * (0.14 - 0.11) / 0.11)
+    raw = [stats.ttest_rel(VALUES[name], VALUES["host"]).pvalue for name in ("var", "svd")]
+    assert table.loc[["var", "svd"], "NDCG@10 p"].tolist() == pytest.approx(holm(raw).tolist())
+    assert table.loc["host", ["NDCG@10 gain", "NDCG@10 p", "NDCG@10 p users"]].isna().all()
+    assert table["NDCG@10 p users"].isna().all()  # no users were stored
+
+
+def test_users_are_paired_by_name_over_seeds() -> None:
+    """Each user's mean over seeds is .03 above the host's, but for one; the order of rows is no matter."""
+    written = rows(Path("s/runs"), users=True)
+    for row in written:
+        if row["setting"] == "var":
+            file = Path("s/runs") / f"{row['run']}.users.parquet"
+            users = pd.read_parquet(file).iloc[::-1]
+            users.loc[users["user"] == "a", "ndcg@10"] += 0.03
+            users.to_parquet(file)
+    table = compare(STUDY, pd.DataFrame(written), Path("s/runs")).set_index("setting")
+    raw = stats.ttest_1samp([0.06, 0.03, 0.03, 0.03], 0).pvalue
+    host = [0.11 - 0.1 * n for n in range(4)]
+    svd = [sum(VALUES["svd"]) / 3 - 0.1 * n for n in range(4)]
+    other = stats.ttest_rel(svd, host).pvalue
+    assert table.loc["var", "NDCG@10 p users"] == pytest.approx(holm([raw, other])[0], rel=1e-6)
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    some = [row for row in rows(Path("s/runs")) if (row["setting"], row["seed"]) != ("host", 3)]
+    table = compare(STUDY, pd.DataFrame(some), Path("s/runs")).set_index("setting")
+    assert table.loc["host", "seeds"] == 2
+    assert table.loc["var", "NDCG@10"] == pytest.approx(0.14)  # of three
+    assert table.loc["var", "NDCG@10 gain"] == pytest.approx(100 * (0.135 - 0.11) / 0.11)  # of two
+
+
+def test_summary_files() -> None:
+    folder = Path("s/mine")
+    write_rows(rows(Path("s/runs")), folder)
+    write_summary(STUDY, folder, "recbole-llminit experiment mine.yaml", [])
+    text = (folder / "summary.md").read_text()
+    assert "## tastes, unmasked" in text
+    var = next(line for line in text.splitlines() if line.startswith("| BPR") and "| var" in line)
+    assert [cell.strip() for cell in var.split("|")[1:7]] == [
+        "BPR",
+        "var",
+        "3",
+        "0.1400 ± 0.0248",
+        "+27.3",
+        "0.070",  # t = 3 sqrt(3) with 2 degrees of freedom is .035, of two comparisons the smaller
+    ]
+    assert "1,234,567" in var
+    assert "tastes: abababababab" in text
+    assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
+    page = (folder / "summary.html").read_text()
+    assert "What &lt;it&gt; is for." in page
+    assert "0.1400 ± 0.0248" in page
+    assert "http" not in page
+    assert (
+        read_rows(folder)["ndcg@10"].tolist() == pd.read_parquet(folder / "rows.parquet")["ndcg@10"].tolist()
+    )
+    assert {path.name for path in folder.iterdir()} == {
+        "rows.jsonl",
+        "rows.parquet",
+        "summary.md",
+        "summary.html",
+        "comparisons.jsonl",
+    }
+
+
+def test_unrounded_metrics_win_and_wrong_rows_are_refused() -> None:
+    cell = cells(STUDY, Path("data"))[0]
+    groups = [{"by": "all", "group": "all", "users": 9, "metrics": {"ndcg@10": 0.123456789}}]
+    Path("r.json").write_text(json.dumps(result("BPR", 0.1235, groups=groups)))
+    assert row_of(cell, Path("r.json"))["ndcg@10"] == 0.123456789
+    Path("r.json").write_text(json.dumps(result("SGCL", 0.1)))
+    with pytest.raises(UserError, match=r"r.json is of SGCL on tastes, not of BPR on tastes"):
+        row_of(cell, Path("r.json"))
+    Path("r.json").write_text('{"half": ')
+    with pytest.raises(UserError, match=r"r.json is not a result file"):
+        row_of(cell, Path("r.json"))
+    with pytest.raises(UserError, match=r"holds no rows.jsonl"):
+        read_rows(Path("nowhere"))
