@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--phases", default=",".join(PHASES), help="of these, and best_epoch (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="training steps timed, of an epoch")
-    parser.add_argument("--eval-users", type=int, default=4096, help="users timed at RecBole's default batch")
+    parser.add_argument(
+        "--eval-users", type=int, default=10**9, help="users timed at RecBole's default batch (all)"
+    )
     parser.add_argument("--json", type=Path, help="where to write the ratios")
     args = parser.parse_args()
     seconds: dict[tuple[str, str], list[tuple[float, float]]] = {}

@@ -30,15 +30,14 @@ class LightGCN(RecBoleLightGCN):  # type: ignore[misc]
         return users, items
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
-        """Return RecBole's loss; rows are taken from one table, so that its gradient is one table too."""
+        """Return RecBole's loss, computed from the batch's rows."""
         self.restore_user_e, self.restore_item_e = None, None
         start = self.get_ego_embeddings()
         rows = self.rows(interaction, self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID)
-        nodes = propagate_to(self.norm_adj_matrix, start, self.n_layers, rows)
+        nodes, own = propagate_to(self.norm_adj_matrix, start, self.n_layers, rows)
         user, positive, negative = nodes.chunk(3)
         loss = self.mf_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
-        own = start[rows].chunk(3)
-        return loss + self.reg_weight * self.reg_loss(*own, require_pow=self.require_pow)
+        return loss + self.reg_weight * self.reg_loss(*own.chunk(3), require_pow=self.require_pow)
 
     def rows(self, interaction: Any, user: str, *items: str) -> torch.Tensor:
         """Return the rows of a batch's users, then items, in the table of all nodes: (columns * batch,)."""

@@ -38,7 +38,7 @@ class SGCL(LightGCN):
             ValueError: If the batch carries labels, that is, sampled negatives.
         """
         rows = self.positives(interaction)
-        nodes = propagate_to(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers, rows)
+        nodes, _ = propagate_to(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers, rows)
         x, y = F.normalize(nodes).chunk(2)
         return contrastive_loss(x, y, self.temperature)
 
@@ -75,8 +75,8 @@ def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> to
 class _Crowd(torch.autograd.Function):  # type: ignore[misc]
     """For each unit vector, sum over c of exp((x_b.x_c - 1) / t): (batch, d) to (batch,).
 
-    The (batch, batch) similarities are symmetric, so that one exponential and no further table of
-    that size serve the loss and its gradient.
+    The (batch, batch) table S of similarities is symmetric, so that one exponential serves loss and
+    gradient, and with w the gradients over t, the gradient is one product: (S * (w_b + w_c)) @ x.
     """
 
     @staticmethod
@@ -91,6 +91,6 @@ class _Crowd(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
         x, similar = ctx.saved_tensors
-        weight = (gradients[0].float() / ctx.temperature).unsqueeze(1)
+        weight = gradients[0].float() / ctx.temperature
         with torch.autocast(x.device.type, enabled=False):
-            return weight * (similar @ x) + similar @ (weight * x), None
+            return (weight.unsqueeze(1) + weight).mul_(similar) @ x, None
