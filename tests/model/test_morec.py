@@ -111,6 +111,22 @@ def test_one_step_sees_one_dropout() -> None:
     assert torch.equal(items.eval().weight, items.weight)
 
 
+def test_deep_projections_start_with_a_signal() -> None:
+    """Items differ as much after eight blocks as before them, within a factor of three."""
+    torch.manual_seed(0)
+    text = torch.nn.functional.normalize(torch.randn(200, 64)).numpy()
+    deep, flat = (
+        TextItems(
+            text,
+            nn.Embedding(200, 64),
+            np.ones(200, bool),
+            ProjectionSettings(n, 0.0, Fusion.NONE, False, False),
+        )
+        for n in (8, 0)
+    )
+    assert 1 / 3 < float(deep.weight[1:].std(dim=0).mean() / flat.weight[1:].std(dim=0).mean()) < 3
+
+
 def copied(morec: Any, host: Any) -> None:
     """Give `host` the projected items as its table, and all that the two models share."""
     shared = {name: v for name, v in morec.state_dict().items() if not name.startswith("item_embedding.")}
