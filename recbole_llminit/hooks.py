@@ -111,10 +111,10 @@ def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
         host.pd = theirs
 
 
-def _samplers(original: Callable[..., Any], config: Any, *args: Any) -> Any:
-    """Let our runs draw negatives by our samplers, which draw what RecBole's draw."""
+def _samplers(original: Callable[..., Any], config: Any, dataset: Any, built: Any) -> Any:
+    """Let our runs draw negatives by our samplers, which draw what RecBole's draw, or take fixed ones."""
     if not _is_in_house(config, config["model"]):
-        return original(config, *args)
+        return original(config, dataset, built)
     import recbole.data.utils as host
 
     from recbole_llminit.evaluation import cold_start
@@ -123,11 +123,15 @@ def _samplers(original: Callable[..., Any], config: Any, *args: Any) -> Any:
     theirs = host.Sampler, host.RepeatableSampler
     host.Sampler, host.RepeatableSampler = PairSampler, RepeatablePairSampler
     try:
-        samplers = original(config, *args)
+        samplers = original(config, dataset, built)
     finally:
         host.Sampler, host.RepeatableSampler = theirs
     if cold_start.asked(config):
-        cold_start.instruct(samplers, args[1][0])
+        cold_start.instruct(samplers, built[0])
+    if config["candidates_file"]:
+        from recbole_llminit.evaluation.candidates import fixed_samplers
+
+        samplers = fixed_samplers(config, dataset, built, samplers)
     return samplers
 
 

@@ -33,6 +33,7 @@ _NEW = {
     "MoRec": "general",
     "MoRecSASRec": "sequential",
     "ALLMRec": "sequential",
+    "ALLMRecRanker": "sequential",
 }
 _TWINS = ("LightGCN", "SGL")
 _TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need

@@ -171,15 +171,15 @@ class Trained:
         """Return the checkpoint of a model under the sequential protocol, training it the first time."""
         name = "-".join([model, str(epochs), *(f"{k}={v}" for k, v in keys.items())])
         if name not in self.files:
-            here, argv = Path.cwd(), sys.argv
+            here, argv, folder = Path.cwd(), sys.argv, self.folder / f"{len(self.files)}-{model}"
             os.chdir(self.folder)
             sys.argv = ["test"]
             protocol = keys.pop("protocol", "sequential")
-            keys = {**SMALL, "epochs": epochs, "checkpoint_dir": str(self.folder / name), **keys}
+            keys = {**SMALL, "epochs": epochs, "checkpoint_dir": str(folder), **keys}
             run(model, self.world, str(protocol), **keys)
             os.chdir(here)
             sys.argv = argv
-            self.files[name] = str(next((self.folder / name).glob("*.pth")))
+            self.files[name] = str(next(folder.glob("*.pth")))
         return self.files[name]
 
 
@@ -187,3 +187,31 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("backbones")
     return Trained(tastes(folder / "data"), folder)
+
+
+def tiny_llm(folder: Path, family: str = "llama", context: int = 512) -> Path:
+    """Save a random language model of some family, and a tokeniser of letters, into a folder."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = {token: number for number, token in enumerate(["<end>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=tokens, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
+    fast.save_pretrained(folder)
+    shape = {"vocab_size": len(tokens), "hidden_size": 16, "max_position_embeddings": context}
+    shape |= {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2}
+    configs = {
+        "llama": lambda: transformers.LlamaConfig(**shape, **heads, intermediate_size=32),
+        "opt": lambda: transformers.OPTConfig(**shape, **heads, ffn_dim=32, word_embed_proj_dim=16),
+        "gpt2": lambda: transformers.GPT2Config(
+            vocab_size=len(tokens), n_embd=16, n_layer=2, n_head=2, n_positions=context
+        ),
+    }
+    torch.manual_seed(5)
+    transformers.AutoModelForCausalLM.from_config(configs[family]()).save_pretrained(folder)
+    return folder

@@ -59,6 +59,7 @@ def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
             seed, filter or length of sequence: such a model may have seen the test items.
     """
     file = find_checkpoint(config, key)
+    config[key] = str(file)  # a checkpoint of this run names the file, not a folder whose newest may change
     saved = _read(file, key, config["device"])
     theirs = saved["config"]
     _compare_settings(file, key, theirs, config)

@@ -28,6 +28,23 @@ class BridgeDataset(SequentialDataset):  # type: ignore[misc]
         return [train, *held_out]
 
 
+class RankerDataset(BridgeDataset):
+    """`BridgeDataset` with, of each part, the rows of some users: one random order of all, cut.
+
+    The paper trains on few users to study that, and its code tests on 10,000 at most.
+    """
+
+    def build(self) -> list[Any]:
+        """Return the training, validation and test parts."""
+        parts = super().build()
+        order = np.random.default_rng(self.config["seed"]).permutation(np.arange(1, self.user_num))
+        most = [self.config[f"allmrec_{kind}_users"] for kind in ("train", "eval", "eval")]
+        for part, number in zip(parts, most, strict=True):
+            kept = np.isin(part.inter_feat[self.uid_field].numpy(), order[:number])
+            part.inter_feat = part.inter_feat[np.flatnonzero(kept)]
+        return parts
+
+
 def last_rows(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the last row of each user, in order of the rows; a user's rows are in order of time."""
     _, from_the_end = np.unique(users[::-1], return_index=True)

@@ -1,4 +1,4 @@
-"""The config keys of A-LLMRec's first stage, checked."""
+"""The config keys of A-LLMRec, checked."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ class Positions(str, Enum):
 
     LAST = "last"  # the paper's: one for each user
     ALL = "all"  # the paper's costlier variant, a little better there
+
+
+class RankBy(str, Enum):
+    """What decides the order of the candidates."""
+
+    LIKELIHOOD = "likelihood"  # of each title, normalised by its length
+    GENERATION = "generation"  # the paper's: the title that is written, if it is one of them
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,40 @@ class BridgeSettings:
             alpha=number(config, "allmrec_alpha", 0.0),
             beta=number(config, "allmrec_beta", 0.0),
             cold=whole(config, "allmrec_cold", -1),
+        )
+
+
+@dataclass(frozen=True)
+class RankerSettings:
+    """How the second stage prompts and ranks."""
+
+    rank_by: RankBy
+    length_penalty: float
+    history: int
+    candidates: int
+    rerank: int
+    title_tokens: int
+    rows: int
+
+    @classmethod
+    def from_config(cls, config: Any) -> RankerSettings:
+        """Read the ``allmrec_*`` keys.
+
+        Raises:
+            UserError: If a value is not one of those a key takes.
+        """
+        choice(config, "allmrec_positions", Positions)
+        for key in ("allmrec_train_users", "allmrec_eval_users"):
+            if config[key] is not None:
+                whole(config, key, 1)
+        return cls(
+            rank_by=choice(config, "allmrec_rank_by", RankBy),
+            length_penalty=number(config, "allmrec_length_penalty", 0.0),
+            history=whole(config, "allmrec_history", 1),
+            candidates=whole(config, "allmrec_candidates", 2),
+            rerank=whole(config, "allmrec_rerank", 1),
+            title_tokens=whole(config, "allmrec_title_tokens", 1),
+            rows=whole(config, "allmrec_llm_rows", 1),
         )
 
 

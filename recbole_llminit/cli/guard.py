@@ -13,6 +13,9 @@ _EXTRAS = {
     "faiss": "ncl",
     "hyperopt": "tune",
     "sentence_transformers": "encode",
+    "transformers": "llm",
+    "gguf": "llm",
+    "accelerate": "llm",
     "openai": "api",
     "pyspark": "spark",
 }

@@ -124,7 +124,8 @@ class ListCollector(Collector):  # type: ignore[misc]
         if needs:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
-        top = torch.topk(scores_tensor, max(self.topk), dim=-1).indices
+        best, top = torch.topk(scores_tensor, max(self.topk), dim=-1)
+        top = top.masked_fill(best == -torch.inf, 0)  # padding: what has no score is not recommended
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", top)
         if self.register.need("rec.topk"):

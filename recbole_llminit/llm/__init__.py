@@ -1,0 +1,1 @@
+"""Frozen causal language models: loading, prompts with vectors in them, likelihoods of titles."""

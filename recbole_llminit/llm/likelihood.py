@@ -1,0 +1,108 @@
+"""What a language model makes of titles after a prompt: their loss, their likelihoods, its own guess."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from recbole_llminit.llm.causal import CausalLM
+
+_IGNORED = -100
+
+
+def title_loss(
+    llm: CausalLM, prompts: Sequence[torch.Tensor], targets: Sequence[Sequence[int]]
+) -> torch.Tensor:
+    """Return the cross-entropy of each prompt's target, mean over all target tokens (equation 8).
+
+    Args:
+        llm: The model.
+        prompts: For each row the prompt's vectors (length, width).
+        targets: For each row the tokens of its title and the end of text.
+    """
+    device = prompts[0].device
+    rows, labels = [], []
+    for prompt, target in zip(prompts, targets, strict=True):
+        ids = torch.tensor(target, device=device)
+        rows.append(torch.cat([prompt, llm.embed(ids[:-1]).to(prompt.dtype)]).flip(0))
+        labels.append(ids.flip(0))
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    # Padding stands on the left, so that all targets end where logits are computed.
+    vectors = pad_sequence(rows, batch_first=True).flip(1)
+    longest = vectors.shape[1]
+    mask = (torch.arange(longest, device=device) >= longest - lengths.unsqueeze(1)).long()
+    wanted = pad_sequence(labels, batch_first=True, padding_value=_IGNORED).flip(1)
+    logits = llm(vectors, mask, keep=wanted.shape[1]).logits
+    return F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def log_likelihoods(
+    llm: CausalLM,
+    prompt: torch.Tensor,
+    titles: Sequence[Sequence[int]],
+    rows: int,
+    length_penalty: float,
+) -> torch.Tensor:
+    """Return log p(title | prompt) / length ** length_penalty for each title: (n_titles,) float32.
+
+    The prompt is run once; its keys and values serve all titles.
+
+    Args:
+        llm: The model.
+        prompt: (length, width) vectors.
+        titles: Tokens of each title and the end of text.
+        rows: Titles that are run together: what bounds the memory.
+        length_penalty: 1: the mean over the tokens; 0: the sum.
+    """
+    ones = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
+    first = llm(prompt[None], ones, keep=1)
+    scores = []
+    for start in range(0, len(titles), rows):
+        ids = [torch.tensor(title, device=prompt.device) for title in titles[start : start + rows]]
+        past = copy.deepcopy(first.past_key_values)
+        past.batch_repeat_interleave(len(ids))
+        scores.append(_continued(llm, first.logits, past, len(prompt), ids))
+    lengths = torch.tensor([len(title) for title in titles], device=prompt.device)
+    return torch.cat(scores) / lengths**length_penalty
+
+
+def _continued(
+    llm: CausalLM, first: torch.Tensor, past: object, length: int, ids: list[torch.Tensor]
+) -> torch.Tensor:
+    """Return the sum of the log-probabilities of each row of tokens after what `past` holds."""
+    wanted = pad_sequence(ids, batch_first=True, padding_value=_IGNORED)
+    logits = first.expand(len(ids), 1, -1)
+    fed = wanted[:, :-1]
+    if fed.shape[1]:
+        mask = torch.cat([fed.new_ones(len(ids), length), (fed != _IGNORED).long()], dim=1)
+        more = llm(llm.embed(fed.clamp(min=0)), mask, keep=fed.shape[1], past=past).logits
+        logits = torch.cat([logits, more], dim=1)
+    losses = F.cross_entropy(logits.float().transpose(1, 2), wanted, ignore_index=_IGNORED, reduction="none")
+    return -losses.sum(dim=1)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def greedy(llm: CausalLM, prompt: torch.Tensor, most: int) -> str:
+    """Return what the model writes after a prompt (length, width), the likeliest token each time.
+
+    It ends with the end of text, with a line break, or after `most` tokens. The published code's
+    repetition penalty of 1.5 is not applied: it forbids titles that repeat a word.
+    """
+    written: list[int] = []
+    mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
+    output = llm(prompt[None], mask, keep=1)
+    while len(written) < most:
+        token = int(output.logits[0, -1].argmax())
+        if token == llm.end:
+            break
+        written.append(token)
+        mask = F.pad(mask, (0, 1), value=1)
+        vector = llm.embed(torch.tensor([[token]], device=prompt.device))
+        output = llm(vector, mask, keep=1, past=output.past_key_values)
+    text = str(llm.tokenizer.decode(written, skip_special_tokens=True))
+    return next(iter(text.strip().splitlines()), "").strip()
