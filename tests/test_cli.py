@@ -238,7 +238,7 @@ def test_missing_extras_say_what_to_install(
     assert "pip install 'recbole-llminit[encode]'" in fails(["encode", "own", "--template={title}"], capsys)
 
 
-@pytest.mark.parametrize("verb", ["prepare", "encode", "run", "tune", "report"])
+@pytest.mark.parametrize("verb", ["prepare", "encode", "run", "tune", "experiment", "report"])
 def test_help_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([verb, "--help"])

@@ -6,20 +6,45 @@ import argparse
 from pathlib import Path
 
 from recbole_llminit.cli.guard import guarded
+from recbole_llminit.errors import UserError
+
+_EXAMPLE = """examples:
+  %(prog)s saved/demo/*.json                           print a table
+  %(prog)s host.json var.json --html report.html       and write a page with figures; the first is the base
+  %(prog)s saved/experiment/table1                     the page of a study, in its folder"""
 
 
 @guarded
 def report(argv: list[str]) -> None:
-    """Print a table of result files."""
+    """Print a table of result files, or write a page about them or about a study."""
     parser = argparse.ArgumentParser(
         prog="recbole-llminit report",
-        description="Print a table of result files.",
-        epilog="example: %(prog)s saved/demo/*.json",
+        description="Print a table of result files; write one HTML page about them, or about a study.",
+        epilog=_EXAMPLE,
         allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("results", nargs="+", type=Path, help="files written by --result_file")
+    parser.add_argument("results", nargs="+", type=Path, help="files of --result_file, or a study's folder")
     parser.add_argument("--metrics", default="Recall@10,NDCG@10", help="comma-separated (%(default)s)")
+    parser.add_argument("--html", type=Path, help="write a page about these files")
     args = parser.parse_args(argv)
+    if args.results[0].is_dir():
+        return _study(args)
+    metrics = args.metrics.split(",")
     from recbole_llminit.report.table import read_result, results_table
 
-    print(results_table([read_result(file) for file in args.results], args.metrics.split(",")))
+    print(results_table([read_result(file) for file in args.results], metrics))
+    if args.html:
+        from recbole_llminit.report.compose import report_files
+
+        print(report_files(args.results, metrics, args.html))
+
+
+def _study(args: argparse.Namespace) -> None:
+    if len(args.results) > 1 or args.html:
+        raise UserError(
+            f"{args.results[0]} is a study's folder: name it alone; its page is report.html in it"
+        )
+    from recbole_llminit.report.compose import report_study
+
+    print(report_study(args.results[0]))

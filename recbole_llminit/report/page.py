@@ -20,7 +20,7 @@ th.text, td.text { text-align: left; }
 .lists { display: flex; flex-wrap: wrap; gap: 1rem; } .lists > div { flex: 1 1 17rem; min-width: 0; }
 .lists h4 { margin: .4rem 0; } ol, ul { margin: 0; padding-left: 1.4rem; } li { overflow-wrap: anywhere; }
 li.found { background: #d8f3dc; font-weight: 600; }
-nav a { margin-right: 1rem; white-space: nowrap; }
+nav { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .9rem; }
 """
 
 

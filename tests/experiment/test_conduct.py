@@ -26,7 +26,7 @@ BASE: dict[str, Any] = {
         "shuffled": {"llm_selection": "var", "llm_shuffle_items": True},
     },
     "protocols": ["masked"],
-    "seeds": [1, 2, 3],
+    "seeds": [1, 2],
     "base": "host",
     "metrics": ["NDCG@5"],
     "keys": {
@@ -66,12 +66,12 @@ def test_a_killed_study_goes_on_and_finds_the_planted_order(planted: World) -> N
     killed.kill()
     killed.wait()
     done = {file: file.stat().st_mtime_ns for file in runs.glob("*.json")}
-    assert 2 <= len(done) < 9
+    assert 2 <= len(done) < 6
     for file in done:
         assert json.loads(file.read_text())["test"]
     assert cli.main([*argv, "--quiet"]) == 0
-    assert len(list(runs.glob("*.json"))) == 9
-    assert all(file.stat().st_mtime_ns == moment for file, moment in done.items() if moment)
+    assert len(list(runs.glob("*.json"))) == 6
+    assert all(file.stat().st_mtime_ns == moment for file, moment in done.items())
     rows = read_rows(Path("out/planted"))
     mean = rows.groupby("setting")["ndcg@5"].mean()
     assert mean["var"] > 1.5 * mean["host"] > 1.5 * mean["shuffled"]
@@ -109,8 +109,8 @@ def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFi
     study = written("planted.yaml", tune={"SGCL": {"learning_rate": [0.1]}})
     assert cli.main(command(study, planted, "--dry-run")) == 0
     out = capsys.readouterr().out
-    assert out.count("to do  run") == 9
-    assert "9 jobs, 0 done, 9 to do\n" in out
+    assert out.count("to do  run") == 6
+    assert "6 jobs, 0 done, 6 to do\n" in out
     assert not Path("saved").exists()
 
 
@@ -148,4 +148,4 @@ def test_a_model_that_is_not_there_may_be_left_out(
     assert cli.main(command(study, planted, "--dry-run")) == 0
     out = capsys.readouterr().out
     assert "left out, no such model here: other" in out
-    assert "3 jobs" in out
+    assert "2 jobs" in out

@@ -1,0 +1,129 @@
+"""The report of a study or of some result files: one page that needs no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from recbole_llminit.experiment.rows import read_rows
+from recbole_llminit.experiment.study import Study
+from recbole_llminit.experiment.summary import compare, label, shown
+from recbole_llminit.replacing import replacing
+from recbole_llminit.report import figures
+from recbole_llminit.report.entries import Entry, first_seeds, of_files, of_rows
+from recbole_llminit.report.page import page, table_of
+from recbole_llminit.report.people import pair_of, people
+
+_GROUPS = {
+    "user activity": "Gain by user activity (training interactions of the user)",
+    "item popularity": "Gain by item popularity (training interactions of the item to be found)",
+}
+Parts = list[tuple[str, str]]
+
+
+def report_study(folder: Path) -> Path:
+    """Write ``report.html`` into a study's folder and return it.
+
+    Raises:
+        UserError: If the folder holds no study.
+    """
+    rows = read_rows(folder)
+    study = Study(**yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8")))
+    runs = folder.parent / "runs"
+    table = compare(study, rows, runs)
+    headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
+    entries = of_rows(rows, runs, study.base, list(study.vary))
+    parts = [*headline, *_sweeps(study, table), *_parts(entries, study.metrics[-1].lower())]
+    return _write(folder / "report.html", study.name, study.about, parts)
+
+
+def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) -> Path:
+    """Write the report of result files; the first of each backbone is what others are compared with.
+
+    Raises:
+        UserError: If a file is no result file.
+    """
+    entries = of_files(files)
+    head = ["dataset", "protocol", "setting", "seed", *metrics, "best epoch", "seconds", "parameters"]
+    parts = [("Results", table_of(head, [_line(entry, metrics) for entry in entries]))]
+    parts += _parts(entries, metrics[-1].lower())
+    return _write(target, "Runs", f"{len(files)} result files", parts)
+
+
+def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
+    result = entry.result
+    scores = [result["test"].get(metric.lower()) for metric in metrics]
+    place = [entry.dataset, label(entry.protocol), entry.setting, str(entry.seed)]
+    figures_of = [str(result["best_epoch"]), f"{result['seconds']['total']:.0f}"]
+    parameters = result.get("parameters")
+    return [
+        *place,
+        *("" if score is None else f"{score:.4f}" for score in scores),
+        *figures_of,
+        "" if parameters is None else f"{parameters:,}",
+    ]
+
+
+def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the curve over a single varied number, such as the embedding size."""
+    key = next(iter(study.vary), None)
+    if key is None or len(study.vary) > 1 or pd.to_numeric(table[key], errors="coerce").isna().any():
+        return
+    for where, part in table.groupby(["dataset", "protocol"], sort=False):
+        dataset, protocol = map(str, where)
+        title = f"{study.metrics[-1]} by {key}: {dataset}, {label(protocol)}"
+        yield title, figures.sweep(part, key, study.metrics[-1])
+
+
+def _parts(entries: Sequence[Entry], metric: str) -> Parts:
+    """Return the parts that results give, dataset by dataset and protocol by protocol."""
+    parts: Parts = []
+    for (dataset, protocol), found in groupby(entries, key=lambda entry: entry.place[:2]):
+        some = list(found)
+        where = f"{dataset}, {label(protocol)}"
+        parts.append((f"Training curves: {where}", figures.curves(some)))
+        parts += [(f"{title}: {where}", figures.gains(some, by, metric)) for by, title in _GROUPS.items()]
+        parts.append((f"Warm and cold items, {metric}: {where}", _cold(some, metric)))
+        parts.append((f"Spectrum of the trained item table: {where}", figures.spectra(some) + _ranks(some)))
+    if pair := pair_of(entries):
+        parts.append(("Real users", people(*pair)))
+    return [(title, text) for title, text in parts if text]
+
+
+def _cold(entries: Sequence[Entry], metric: str) -> str:
+    """Return a table of warm, cold and all items, means over seeds; nothing where no item is cold."""
+    means = pd.concat([figures.group_means(entries, by, metric) for by in ("all", "items")])
+    if means.empty or "cold" not in set(means["bucket"]):
+        return ""
+    wide = means.pivot_table(index=["group", "setting"], columns="bucket", values="value", sort=False)
+    columns = ["all", "warm", "cold"]
+    rows = [
+        [str(line["group"]), str(line["setting"]), *(f"{line[name]:.4f}" for name in columns)]
+        for _, line in wide.reset_index().iterrows()
+    ]
+    return table_of(["backbone", "setting", *columns], rows)
+
+
+def _ranks(entries: Sequence[Entry]) -> str:
+    tables = [(entry, entry.result.get("tables") or {}) for entry in first_seeds(entries)]
+    rows = [
+        [entry.group, entry.setting, *(_rank(found.get(f"{side}_embedding")) for side in ("user", "item"))]
+        for entry, found in tables
+        if found
+    ]
+    return table_of(["backbone", "setting", "effective rank, users", "items"], rows) if rows else ""
+
+
+def _rank(table: dict[str, Any] | None) -> str:
+    return f"{table['effective_rank']:.1f} of {table['shape'][1]}" if table else ""
+
+
+def _write(target: Path, title: str, about: str, parts: Parts) -> Path:
+    with replacing(target) as temporary:
+        temporary.write_text(page(title, about, parts, figures.script()), encoding="utf-8")
+    return target

@@ -1,0 +1,169 @@
+"""Reports: what stands on the page, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recbole_llminit import cli
+from recbole_llminit.experiment.rows import row_of, write_rows
+from recbole_llminit.experiment.study import Study, cells
+from recbole_llminit.report.entries import first_seeds, of_files
+from recbole_llminit.report.page import page, table_of
+from recbole_llminit.report.people import pair_of, titles_of
+from tests.conftest import World, run, tastes
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+WATCHED = {"group_metrics": True, "table_statistics": True, "save_users": True}
+STUDY = {
+    "name": "sizes",
+    "about": "Is <bigger> better?",
+    "datasets": ["tastes"],
+    "models": ["SGCL"],
+    "settings": {"host": {}, "var": {"llm_selection": "var"}},
+    "protocols": ["masked"],
+    "seeds": [1, 2],
+    "base": "host",
+    "metrics": ["Recall@5", "NDCG@5"],
+    "vary": {"embedding_size": [4, 8]},
+    "keys": {"cold_items": 0.2},
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small study whose runs were carried out, with titles that try to break the page."""
+    root = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setattr("sys.argv", ["test"])
+        world = tastes(root / "data")
+        titles = [f"{token}\tItem <b>{token}</b> & co" for token in world.tokens]
+        items = "\n".join(["item_id:token\ttitle:token_seq", *titles]) + "\n"
+        (world.root / "tastes" / "tastes.item").write_text(items)
+        made = Study.of(STUDY, Path("sizes.yaml"))
+        rows = []
+        for cell in cells(made, world.root):
+            file = root / "out" / "runs" / f"{cell.run.id}.json"
+            run(cell.run.model, world, **cell.run.keys, **WATCHED, result_file=str(file))
+            rows.append(row_of(cell, file))
+        folder = root / "out" / "sizes"
+        write_rows(rows, folder)
+        (folder / "study.yaml").write_text(yaml.safe_dump(made.as_dict()))
+        assert cli.main(["report", str(folder)]) == 0
+    return folder / "report.html"
+
+
+def test_the_page_has_every_part(study: Path) -> None:
+    text = study.read_text()
+    heads = [html.unescape(head) for head in re.findall(r"<h2[^>]*>(.*?)</h2>", text)]
+    for part in (
+        "tastes, masked",
+        "NDCG@5 by embedding_size: tastes, masked",
+        "Training curves: tastes, masked",
+        "Gain by user activity (training interactions of the user): tastes, masked",
+        "Gain by item popularity (training interactions of the item to be found): tastes, masked",
+        "Warm and cold items, ndcg@5: tastes, masked",
+        "Spectrum of the trained item table: tastes, masked",
+        "Real users",
+    ):
+        assert part in heads
+    assert "Is &lt;bigger&gt; better?" in text
+    rows = [json.loads(line) for line in (study.parent / "rows.jsonl").read_text().splitlines()]
+    wide = [row["ndcg@5"] for row in rows if row["setting"] == "var" and row["embedding_size"] == "8"]
+    assert f"{sum(wide) / 2:.4f} ± " in text
+
+
+def test_the_page_needs_no_other_file(study: Path) -> None:
+    text = study.read_text()
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=", text)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+
+
+def test_people_are_shown_by_titles_and_escaped(study: Path) -> None:
+    text = study.read_text()
+    cards = text.split('<div class="user">')[1:]
+    assert len(cards) == 12
+    assert "Item &lt;b&gt;i" in cards[0]
+    assert "<b>i" not in text.split("Real users")[-1].replace("<b>Item", "")
+    base, other = pair_of(of_files(sorted((study.parents[1] / "runs").glob("*-1-*.json"))))  # type: ignore[misc]
+    assert base.is_base and not other.is_base
+
+
+def in_a_browser(file: Path, width: int, tmp_path: Path) -> str:
+    """Open a page in a frame of `width` pixels and return the document after its scripts ran."""
+    frame = tmp_path / "frame.html"
+    told = "document.title = [d.scrollWidth, document.querySelectorAll('.main-svg').length].join(' ')"
+    script = f"setTimeout(() => {{const d = document.documentElement; {told}}}, 500)"
+    watched = f"<script>addEventListener('load', () => {script})</script></body>"
+    frame.write_text(file.read_text().replace("</body>", watched))
+    phone = tmp_path / "phone.html"
+    phone.write_text(
+        f'<iframe src="frame.html" width="{width}" height="3000" id="f"></iframe><script>setTimeout(() => '
+        "document.title = document.getElementById('f').contentDocument.title, 3000)</script>"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    command = [str(BROWSER), *flags, phone.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_browser_draws_the_figures_and_nothing_sticks_out(study: Path, width: int, tmp_path: Path) -> None:
+    found = re.search(r"<title>(\d+) (\d+)</title>", in_a_browser(study, width, tmp_path))
+    assert found
+    scroll_width, drawings = map(int, found.groups())
+    assert scroll_width <= width
+    assert drawings >= 2 * 5  # plotly makes several for each figure
+
+
+def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, model in (("host", "BPR"), ("var", "LLMInitBPR"), ("again", "LLMInitBPR")):
+        run(model, world, result_file=f"{name}.json", **(WATCHED if name != "again" else {}))
+    files = ["host.json", "var.json", "again.json"]
+    assert cli.main(["report", *files, "--metrics=NDCG@5", "--html=page.html"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("| model")  # the table is printed as before
+    assert out.rstrip().endswith("page.html")
+    text = Path("page.html").read_text()
+    assert text.count('<div class="user">') == 12
+    assert "LLMInitBPR (again)" in text
+    entries = of_files([Path(file) for file in files])
+    assert [entry.is_base for entry in entries] == [True, False, False]
+    assert first_seeds(entries) == entries
+    assert titles_of(entries[0].result) == {}  # no .item file: tokens are shown
+    assert "<li>i" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["folder"], "folder holds no rows.jsonl"),
+        (["folder", "x.json"], "name it alone"),
+        (["x.json", "--html=p.html"], "x.json is not a result file"),
+        (["gone.json"], "gone.json does not exist"),
+    ],
+)
+def test_what_can_not_be_reported(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder").mkdir()
+    Path("x.json").write_text("{}")
+    assert cli.main(["report", *argv]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("p.html").exists()
+
+
+def test_tables_are_escaped_and_numbers_stand_right() -> None:
+    made = table_of(["name", "score"], [["<a>", "0.1"], ["b", ""]])
+    assert "<td class=text>&lt;a&gt;</td><td>0.1</td>" in made
+    assert "<title>&amp;</title>" in page("&", "", [])
