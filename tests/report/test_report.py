@@ -106,12 +106,13 @@ def in_a_browser(file: Path, width: int, tmp_path: Path) -> str:
     watched = f"<script>addEventListener('load', () => {script})</script></body>"
     frame.write_text(file.read_text().replace("</body>", watched))
     phone = tmp_path / "phone.html"
+    look = "const title = document.getElementById('f').contentDocument.title"
     phone.write_text(
-        f'<iframe src="frame.html" width="{width}" height="3000" id="f"></iframe><script>setTimeout(() => '
-        "document.title = document.getElementById('f').contentDocument.title, 3000)</script>"
+        f'<iframe src="frame.html" width="{width}" height="3000" id="f"></iframe><script>setInterval('
+        f"() => {{{look}; if (/^\\d/.test(title)) document.title = title}}, 200)</script>"
     )
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=60000", "--dump-dom"]
     command = [str(BROWSER), *flags, phone.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout
