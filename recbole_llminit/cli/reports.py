@@ -45,6 +45,6 @@ def _study(args: argparse.Namespace) -> None:
         raise UserError(
             f"{args.results[0]} is a study's folder: name it alone; its page is report.html in it"
         )
-    from recbole_llminit.report.compose import report_study
+    from recbole_llminit.experiment.page import report_study
 
     print(report_study(args.results[0]))

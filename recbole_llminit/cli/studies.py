@@ -78,6 +78,8 @@ def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
     """Read the ``--key=value`` arguments as YAML would."""
     import yaml
 
+    from recbole_llminit.experiment.study import read_yaml
+
     keys: dict[str, Any] = {}
     for argument in rest:
         key, equals, value = argument.removeprefix("--").partition("=")
@@ -86,7 +88,7 @@ def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
         if key in ("seed", "protocol", "data_path", "result_file"):
             raise UserError(f"--{key} is the study's; use --seeds, --protocols, --data-path or --out")
         try:
-            keys[key] = yaml.safe_load(value)
+            keys[key] = read_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"--{key}: '{value}' is not a YAML value") from None
     return keys

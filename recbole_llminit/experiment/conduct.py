@@ -59,7 +59,8 @@ def conduct(
     missing = _missing_models(study)
     if missing:
         say(f"left out, no such model here: {', '.join(missing)}", quiet)
-    _check(cells(study, data_path, missing), data_path)
+    if not dry_run:
+        _check(cells(study, data_path, missing), data_path)
     table = cells(study, data_path, missing)  # again: the check may have made the vectors
     searches = _searches(study, table, out, data_path)
     if dry_run:

@@ -148,7 +148,8 @@ def _environment() -> dict[str, str]:
 
 def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
     """Run one job in an empty folder; return None if its result is there, else what went wrong."""
-    place, log_file = folder / "work" / job.name, folder / "logs" / f"{job.name}.log"
+    place = folder / "work" / f"{job.name}-{os.getpid()}"  # another study may run the same job now
+    log_file = folder / "logs" / f"{job.name}.log"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     log_file.parent.mkdir(parents=True, exist_ok=True)

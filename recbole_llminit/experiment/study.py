@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -28,6 +29,20 @@ _KINDS: dict[str, type] = {
 }
 _FOLDERS = ("runs", "searches", "work", "logs")  # beside the studies' own
 _TABLES = "present"  # `vary: {llm_embedding: present}` stands for every table of vectors of the dataset
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as RecBole reads it: 1e-3 is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """Read YAML as RecBole does."""
+    return yaml.load(text, Loader=_Loader)
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ class Study:
                 + nearest(name, shipped)
             )
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = read_yaml(file.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
         return cls.of(content, file)

@@ -18,13 +18,8 @@ from recbole_llminit.experiment.statistics import gain, half_width, holm, paired
 from recbole_llminit.experiment.study import Study
 from recbole_llminit.replacing import replacing
 from recbole_llminit.report.observe import users_file
-
-_LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
-
-
-def label(protocol: str) -> str:
-    """Return a protocol's name as tables call it."""
-    return _LABELS.get(protocol, protocol)
+from recbole_llminit.report.page import page, table_of
+from recbole_llminit.report.table import label
 
 
 def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
@@ -171,8 +166,6 @@ def as_markdown(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str
 
 def as_html(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
     """Return the summary as a page that needs no other file."""
-    from recbole_llminit.report.page import page, table_of
-
     parts = [(title, table_of(head, rows)) for title, head, rows in tables]
     parts.append(("How to read it", "".join(f"<p>{html.escape(line)}</p>" for line in said)))
     return page(study.name, study.about, parts)

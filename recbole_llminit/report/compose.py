@@ -1,45 +1,26 @@
-"""The report of a study or of some result files: one page that needs no other file."""
+"""The report of some results: one page that needs no other file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from recbole_llminit.experiment.rows import read_rows
-from recbole_llminit.experiment.study import Study
-from recbole_llminit.experiment.summary import compare, label, shown
 from recbole_llminit.replacing import replacing
 from recbole_llminit.report import figures
-from recbole_llminit.report.entries import Entry, first_seeds, of_files, of_rows
+from recbole_llminit.report.entries import Entry, first_seeds, of_files
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.people import pair_of, people
+from recbole_llminit.report.table import label
 
 _GROUPS = {
     "user activity": "Gain by user activity (training interactions of the user)",
     "item popularity": "Gain by item popularity (training interactions of the item to be found)",
 }
 Parts = list[tuple[str, str]]
-
-
-def report_study(folder: Path) -> Path:
-    """Write ``report.html`` into a study's folder and return it.
-
-    Raises:
-        UserError: If the folder holds no study.
-    """
-    rows = read_rows(folder)
-    study = Study(**yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8")))
-    runs = folder.parent / "runs"
-    table = compare(study, rows, runs)
-    headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
-    entries = of_rows(rows, runs, study.base, list(study.vary))
-    parts = [*headline, *_sweeps(study, table), *_parts(entries, study.metrics[-1].lower())]
-    return _write(folder / "report.html", study.name, study.about, parts)
 
 
 def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) -> Path:
@@ -51,8 +32,8 @@ def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) ->
     entries = of_files(files)
     head = ["dataset", "protocol", "setting", "seed", *metrics, "best epoch", "seconds", "parameters"]
     parts = [("Results", table_of(head, [_line(entry, metrics) for entry in entries]))]
-    parts += _parts(entries, metrics[-1].lower())
-    return _write(target, "Runs", f"{len(files)} result files", parts)
+    parts += parts_of(entries, metrics[-1].lower())
+    return write(target, "Runs", f"{len(files)} result files", parts)
 
 
 def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
@@ -69,18 +50,7 @@ def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
     ]
 
 
-def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the curve over a single varied number, such as the embedding size."""
-    key = next(iter(study.vary), None)
-    if key is None or len(study.vary) > 1 or pd.to_numeric(table[key], errors="coerce").isna().any():
-        return
-    for where, part in table.groupby(["dataset", "protocol"], sort=False):
-        dataset, protocol = map(str, where)
-        title = f"{study.metrics[-1]} by {key}: {dataset}, {label(protocol)}"
-        yield title, figures.sweep(part, key, study.metrics[-1])
-
-
-def _parts(entries: Sequence[Entry], metric: str) -> Parts:
+def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
     """Return the parts that results give, dataset by dataset and protocol by protocol."""
     parts: Parts = []
     for (dataset, protocol), found in groupby(entries, key=lambda entry: entry.place[:2]):
@@ -123,7 +93,8 @@ def _rank(table: dict[str, Any] | None) -> str:
     return f"{table['effective_rank']:.1f} of {table['shape'][1]}" if table else ""
 
 
-def _write(target: Path, title: str, about: str, parts: Parts) -> Path:
+def write(target: Path, title: str, about: str, parts: Parts) -> Path:
+    """Write the page with all that it needs in one step, and return it."""
     with replacing(target) as temporary:
         temporary.write_text(page(title, about, parts, figures.script()), encoding="utf-8")
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ def observations(trainer: Any, train: Any, test: Any) -> dict[str, Any]:
         test: The loader of the test.
     """
     config = trainer.config
+    if not config["single_spec"]:  # each process has a part of the users
+        getLogger().warning("group_metrics, table_statistics and save_users need a run of one process")
+        return {}
     found: dict[str, Any] = {}
     if config["group_metrics"] or config["save_users"]:
         ranking = full_ranking(trainer, test)

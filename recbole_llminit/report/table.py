@@ -11,6 +11,13 @@ from tabulate import tabulate
 
 from recbole_llminit.errors import UserError
 
+_LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
+
+
+def label(protocol: str) -> str:
+    """Return a protocol's name as tables call it."""
+    return _LABELS.get(protocol, protocol)
+
 
 def read_result(file: Path) -> dict[str, Any]:
     """Read a result file.

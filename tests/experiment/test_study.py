@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from recbole_llminit.errors import UserError
-from recbole_llminit.experiment.study import Cell, Study, cells, with_best
+from recbole_llminit.experiment.study import Cell, Study, cells, read_yaml, with_best
 from recbole_llminit.paths import PROPS
 from tests.conftest import World
 
@@ -126,6 +126,17 @@ def test_selected() -> None:
 def test_what_a_study_may_not_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         study(**changes)
+
+
+def test_numbers_are_read_as_recbole_reads_them() -> None:
+    assert read_yaml("{a: 1e-3, b: 2E5, c: -1.e+2, d: 1e, e: x1e3, f: 0.5}") == {
+        "a": 0.001,
+        "b": 2e5,
+        "c": -100.0,
+        "d": "1e",
+        "e": "x1e3",
+        "f": 0.5,
+    }
 
 
 def test_files() -> None:

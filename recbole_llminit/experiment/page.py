@@ -1,0 +1,45 @@
+"""The page of a study: its tables, the curve over what is varied, and what its results give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from recbole_llminit.experiment.rows import read_rows
+from recbole_llminit.experiment.study import Study
+from recbole_llminit.experiment.summary import compare, shown
+from recbole_llminit.report import figures
+from recbole_llminit.report.compose import parts_of, write
+from recbole_llminit.report.entries import of_rows
+from recbole_llminit.report.page import table_of
+from recbole_llminit.report.table import label
+
+
+def report_study(folder: Path) -> Path:
+    """Write ``report.html`` into a study's folder and return it.
+
+    Raises:
+        UserError: If the folder holds no study.
+    """
+    rows = read_rows(folder)
+    study = Study(**yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8")))
+    runs = folder.parent / "runs"
+    table = compare(study, rows, runs)
+    headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
+    entries = of_rows(rows, runs, study.base, list(study.vary))
+    parts = [*headline, *_sweeps(study, table), *parts_of(entries, study.metrics[-1].lower())]
+    return write(folder / "report.html", study.name, study.about, parts)
+
+
+def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the curve over a single varied number, such as the embedding size."""
+    key = next(iter(study.vary), None)
+    if key is None or len(study.vary) > 1 or pd.to_numeric(table[key], errors="coerce").isna().any():
+        return
+    for where, part in table.groupby(["dataset", "protocol"], sort=False):
+        dataset, protocol = map(str, where)
+        title = f"{study.metrics[-1]} by {key}: {dataset}, {label(protocol)}"
+        yield title, figures.sweep(part, key, study.metrics[-1])
