@@ -6,6 +6,9 @@ import argparse
 import shlex
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +34,37 @@ def experiment(argv: list[str]) -> None:
     lists = {name: getattr(args, name) for name in ("datasets", "models", "settings", "protocols", "seeds")}
     study = Study.read(args.study).selected(_keys(parser, rest), **lists)
     sys.argv = sys.argv[:1]  # RecBole's config reads it; the keys of a run are in its own file
-    signal.signal(signal.SIGTERM, _stop)
-    failed = conduct(
-        study,
-        args.out,
-        args.data_path,
-        command="recbole-llminit experiment " + shlex.join(argv),
-        jobs=args.jobs,
-        dry_run=args.dry_run,
-        quiet=args.quiet,
-    )
+    with _terminated_as_interrupted():
+        failed = conduct(
+            study,
+            args.out,
+            args.data_path,
+            command="recbole-llminit experiment " + shlex.join(argv),
+            jobs=args.jobs,
+            dry_run=args.dry_run,
+            quiet=args.quiet,
+        )
     for name, message in failed.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
     if failed:
         raise SystemExit(1)
 
 
-def _stop(*_: Any) -> None:
-    """End as Ctrl-C does, so that no process is left behind."""
-    raise KeyboardInterrupt
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that no process is left behind."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def carry_out(jobs: Sequence[Job], folder: Path, at_once: int, quiet: bool = Fal
     pool = ThreadPoolExecutor(at_once)
     try:
         futures = {pool.submit(_carry_out, job, folder, children): job for job in open_jobs.values()}
-        for future in as_completed(futures):
+        for future in _as_completed(set(futures)):
             job, message = futures[future], future.result()
             if message is not None:
                 failed[job.name] = message
@@ -110,6 +110,16 @@ def carry_out(jobs: Sequence[Job], folder: Path, at_once: int, quiet: bool = Fal
         pool.shutdown(cancel_futures=True)
         bar.close()
     return failed
+
+
+def _as_completed(waiting: set[Future[str | None]]) -> Iterator[Future[str | None]]:
+    """Yield futures as they end, awake once a second.
+
+    A signal that arrives just before the main thread falls asleep is only handled when it wakes.
+    """
+    while waiting:
+        ended, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+        yield from ended
 
 
 class _Children:

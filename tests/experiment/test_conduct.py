@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -103,6 +105,29 @@ def test_a_search_by_validation_decides_the_runs(planted: World) -> None:
     (row,) = read_rows(Path("out/tuned")).to_dict("records")
     assert json.loads(row["keys"])["learning_rate"] == 0.01
     assert 'Best of BPR, tastes: {"learning_rate": 0.01}' in Path("out/tuned/summary.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_terminated_study_leaves_no_process_behind(planted: World) -> None:
+    argv = command(
+        written("planted.yaml"), planted, "--out=out", "--quiet", "--epochs=100000", "--stopping_step=100000"
+    )
+    study = subprocess.Popen([sys.executable, "-m", "recbole_llminit.cli", *argv])
+    children: list[psutil.Process] = []
+    try:
+        while len(children) < 2:
+            assert study.poll() is None
+            time.sleep(0.1)
+            children = psutil.Process(study.pid).children()
+        study.terminate()
+        assert study.wait(60) == 130
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive
+        assert not list(Path("out").glob("runs/*"))
+    finally:
+        for process in (study, *children):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def test_an_interruption_ends_the_processes(monkeypatch: pytest.MonkeyPatch) -> 
             time.sleep(0.05)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "as_completed", interrupted)
+    monkeypatch.setattr(runner, "_as_completed", interrupted)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         carry_out(jobs, Path("x"), 2, quiet=True)
