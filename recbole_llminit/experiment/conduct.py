@@ -71,15 +71,29 @@ def conduct(
     failed |= _all([_run_job(cell.run, out, data_path) for cell in table], out, jobs, quiet)
     rows = [row_of(cell, file) for cell in table if (file := _result(out, cell.run)).is_file()]
     if rows:
-        folder = out / study.name
-        write_rows(rows, folder)
-        with replacing(folder / "study.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(study.as_dict(), sort_keys=False), encoding="utf-8")
-        write_summary(
-            study, folder, command, [json.loads(job.result.read_text()) for job in searches.values()]
-        )
-        say(f"{folder / 'summary.md'}: {len(rows)} of {len(table)} rows", quiet)
+        _summarise(study, rows, out / study.name, command, searches)
+        say(f"{out / study.name / 'summary.md'}: {len(rows)} of {len(table)} rows", quiet)
     return failed
+
+
+def _summarise(
+    study: Study, rows: list[dict[str, Any]], folder: Path, command: str, searches: dict[Any, Job]
+) -> None:
+    """Write rows, the study as it was carried out, and the summary."""
+    write_rows(rows, folder)
+    with replacing(folder / "study.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(study.as_dict(), sort_keys=False), encoding="utf-8")
+    best = {
+        ", ".join([*what[:4], *(f"{key} {value}" for key, value in what[4])]): _best(job)
+        for what, job in searches.items()
+        if job.result.is_file()
+    }
+    write_summary(study, folder, command, best)
+
+
+def _best(job: Job) -> dict[str, Any]:
+    best: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))["best"]
+    return best
 
 
 def _all(todo: list[Job], out: Path, jobs: str, quiet: bool) -> dict[str, str]:
@@ -163,7 +177,7 @@ def _tuned(table: Sequence[Cell], searches: dict[Any, Job]) -> list[tuple[Cell, 
         if job is None:
             paired.append((cell, None))
         elif job.result.is_file():
-            paired.append((cell, json.loads(job.result.read_text(encoding="utf-8"))["best"]))
+            paired.append((cell, _best(job)))
     return paired
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def _p(value: float) -> str:
     return "" if pd.isna(value) else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
-def notes(study: Study, rows: pd.DataFrame, command: str, searches: Sequence[dict[str, Any]]) -> list[str]:
+def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any]) -> list[str]:
     """Return what has to be said with the tables: how to read them, and what made them."""
     versions = "; ".join(
         ", ".join(f"{name} {version}" for name, version in json.loads(text).items())
@@ -130,21 +130,29 @@ def notes(study: Study, rows: pd.DataFrame, command: str, searches: Sequence[dic
         "user's mean over seeds; both Holm-corrected for the comparisons of a table. A seed decides the "
         "split, the sampling and the draws of a start. Masked and unmasked numbers are not comparable.",
         f"Seeds: {', '.join(map(str, sorted(rows['seed'].unique())))}. Keys of every run: "
-        f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}.",
+        f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}; settings: "
+        f"{json.dumps(study.settings)}. A setting without an llm_* key is the plain model. Seconds are a "
+        "run's from start to end, beside the others that ran at the time.",
         f"{date.today().isoformat()}; {versions}. Vectors (SHA-256): {hashes or 'none'}.",
     ]
     if study.tune:
         said.append(f"Searched on validation, first seed: {json.dumps(study.tune)}.")
-        for search in searches:
-            said.append(f"Best of {search['model']}, {search['dataset']}: {json.dumps(search['best'])}")
+        said += [f"Best of {what}: {json.dumps(values)}" for what, values in best.items()]
     return [*said, f"Command: {command}"]
 
 
-def write_summary(study: Study, folder: Path, command: str, searches: Sequence[dict[str, Any]]) -> None:
-    """Write ``summary.md``, ``summary.html`` and ``comparisons.jsonl`` of the rows in a study's folder."""
+def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, Any]) -> None:
+    """Write ``summary.md``, ``summary.html`` and ``comparisons.jsonl`` of the rows in a study's folder.
+
+    Args:
+        study: The study.
+        folder: Its folder.
+        command: What made it.
+        best: What each search was for, and the best values that it found.
+    """
     rows = read_rows(folder)
     table = compare(study, rows, folder.parent / "runs")
-    tables, said = shown(study, table), notes(study, rows, command, searches)
+    tables, said = shown(study, table), notes(study, rows, command, best)
     for name, text in (
         ("summary.md", as_markdown(study, tables, said)),
         ("summary.html", as_html(study, tables, said)),

@@ -104,7 +104,10 @@ def test_a_search_by_validation_decides_the_runs(planted: World) -> None:
     assert len(found["trials"]) == 2
     (row,) = read_rows(Path("out/tuned")).to_dict("records")
     assert json.loads(row["keys"])["learning_rate"] == 0.01
-    assert 'Best of BPR, tastes: {"learning_rate": 0.01}' in Path("out/tuned/summary.md").read_text()
+    assert (
+        'Best of tastes, BPR, host, masked: {"learning_rate": 0.01}'
+        in Path("out/tuned/summary.md").read_text()
+    )
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 def test_summary_files() -> None:
     folder = Path("s/mine")
     write_rows(rows(Path("s/runs")), folder)
-    write_summary(STUDY, folder, "recbole-llminit experiment mine.yaml", [])
+    write_summary(STUDY, folder, "recbole-llminit experiment mine.yaml", {})
     text = (folder / "summary.md").read_text()
     assert "## tastes, unmasked" in text
     var = next(line for line in text.splitlines() if line.startswith("| BPR") and "| var" in line)
