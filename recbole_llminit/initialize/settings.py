@@ -69,7 +69,7 @@ class Settings:
             pooling=choice(config, "llm_pooling", Pooling),
             rescale=_rescale(config),
             shuffle_items=_flag(config, "llm_shuffle_items"),
-            noise=_flag(config, "llm_noise"),
+            noise="llm_noise" in config and _flag(config, "llm_noise"),  # older checkpoints lack it
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,6 @@ def test_threads_do_not_depend_on_the_number_of_jobs(monkeypatch: pytest.MonkeyP
     assert runner._environment()["OMP_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert runner._environment()["OMP_NUM_THREADS"] == "4"
-    assert threading.active_count() < 50
 
 
 def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
