@@ -28,7 +28,10 @@ def curves(entries: Sequence[Entry]) -> str:
 
     def trace(entry: Entry) -> Any:
         curve = entry.result.get("curve") or {}
-        return curve.get("valid") and go.Scatter(x=curve["epochs"], y=curve["valid"], mode="lines")
+        if not curve.get("valid"):
+            return None
+        mode = "lines" if len(curve["valid"]) > 4 else "lines+markers"  # a line of one point is nothing
+        return go.Scatter(x=curve["epochs"], y=curve["valid"], mode=mode)
 
     metric = next((e.result["curve"]["metric"] for e in entries if e.result.get("curve")), "score")
     panels = _panels(first_seeds(entries), trace)
