@@ -94,16 +94,18 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Return all items' scores (batch, n_items): another model's, whose first N are ranked again.
 
-        The N best scores stay what they are and go to the items in their new order.
+        The N best scores stay what they are and go to the items in their new order; what the language
+        model does not tell apart stays in the other's.
         """
         scores = self.first.model.full_sort_predict(interaction).view(-1, self.n_items).clone()
         scores[:, 0] = -torch.inf
         best, items = scores.topk(min(self.settings.rerank, self.n_items - 1), dim=1)
         rows = zip(interaction[self.USER_ID].tolist(), self._rows(interaction), strict=True)
         for row, (user, (state, history)) in enumerate(rows):
-            found = items[row].sort().values
-            order = self._ranked(user, state, history, found.tolist()).argsort(descending=True, stable=True)
-            scores[row, found[order]] = best[row]
+            found, place = items[row].sort()
+            again = torch.empty_like(best[row])
+            again[place] = self._ranked(user, state, history, found.tolist())
+            scores[row, items[row][again.argsort(descending=True, stable=True)]] = best[row]
         return scores
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:

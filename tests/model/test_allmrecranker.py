@@ -201,6 +201,18 @@ def test_a_full_ranking_is_ranked_again_at_its_head(shop: SimpleNamespace) -> No
         assert not torch.equal(before, after)
 
 
+def test_what_is_not_told_apart_keeps_its_place(shop: SimpleNamespace) -> None:
+    full = {"eval_args": {**SPLIT, "mode": "full"}, "allmrec_rerank": 6, "candidates_file": None}
+    model = build(shop, **full).model.eval()
+    batch = next(iter(parts("SASRec", shop.world).test))[0][:5]
+    before = model.first.model.full_sort_predict(batch).view(5, -1)[:, 1:]
+    model._ranked = lambda _u, _s, _h, items: torch.zeros(len(items))
+    assert torch.equal(model.full_sort_predict(batch)[:, 1:], before)
+    model._ranked = lambda _u, _s, _h, items: torch.arange(len(items), dtype=torch.float)
+    head = model.full_sort_predict(batch)[:, 1:].topk(6).indices
+    assert torch.equal(head, head.sort(descending=True).values)  # by id, the largest first
+
+
 def test_same_seed_same_numbers_and_a_fresh_process(shop: SimpleNamespace) -> None:
     own = keys(shop, allmrec_train_users=12, allmrec_eval_users=10)
     first = run("ALLMRecRanker", shop.world, checkpoint_dir="a", **own)
@@ -230,6 +242,19 @@ def test_resume_goes_on(shop: SimpleNamespace) -> None:
     file = next(Path("saved").glob("*.pth"))
     more = run("ALLMRecRanker", shop.world, epochs=2, eval_step=0, resume=str(file), **keys(shop))
     assert more["epochs"] == 2
+
+
+def test_a_trained_ranker_is_tested_again_in_another_way(shop: SimpleNamespace) -> None:
+    """Nothing is trained when the checkpoint has its epochs already."""
+    own = keys(shop, epochs=1, allmrec_eval_users=8)
+    run("ALLMRecRanker", shop.world, **own)
+    file = next(Path("saved").glob("*.pth"))
+    before = torch.load(file, weights_only=False)["state_dict"]
+    again = run("ALLMRecRanker", shop.world, **own, resume=str(file), allmrec_rank_by="generation")
+    assert again["config"]["allmrec_rank_by"] == "generation"
+    assert again["test"]["hit@3"] <= 1 / 8  # a random model hardly writes a title
+    after = torch.load(file, weights_only=False)["state_dict"]
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_shipped_files_are_taken(shop: SimpleNamespace) -> None:
