@@ -6,6 +6,7 @@ memory, a step is computed once, and neither engine needs tables of its own.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -186,13 +187,13 @@ class _Spark:
         from pyspark.sql.types import StringType, StructField, StructType
 
         schema = StructType([StructField(column, StringType()) for column in columns])
-        table: Table = self.connection.read_json(str(file.absolute()), schema=schema, mode="FAILFAST")
+        table: Table = self.connection.read_json(_literally(file), schema=schema, mode="FAILFAST")
         return table
 
     def csv(self, file: Path, separator: str, quoted: bool) -> Table:
         quote = '"' if quoted else ""
         table: Table = self.connection.read_csv(
-            str(file.absolute()),
+            _literally(file),
             sep=separator,
             quote=quote,
             escape=quote or "\\",
@@ -201,3 +202,8 @@ class _Spark:
             mode="FAILFAST",
         )
         return table
+
+
+def _literally(file: Path) -> str:
+    """Return a path for Spark, which takes some characters for patterns."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(file.absolute()))

@@ -24,14 +24,15 @@ _REVIEWS = 20  # of an item, the oldest first: more than an encoder reads
 def clean_items(engine: Engine, items: Table, interactions: Table, columns: list[str]) -> Table:
     """Return the items that occur in interactions, each once, with clean text columns.
 
-    An item that the raw data describe twice keeps the description that sorts last, so that an empty
-    one never wins and both engines choose the same.
+    An item that the raw data describe twice keeps the description whose clean texts sort last, so that an
+    empty one never wins and both engines choose the same.
     """
-    order = [items[column].desc(nulls_first=False) for column in columns]
-    window = ibis.window(group_by="item_id", order_by=order or [items.item_id])
-    once = items.semi_join(interactions, "item_id").mutate(rank=ibis.row_number().over(window))
-    batches = engine.batches(once.filter(_.rank == 0).select("item_id", *columns))
-    return _stored(engine, "items", ["item_id", *columns], (_cleaned(batch, columns) for batch in batches))
+    batches = engine.batches(items.semi_join(interactions, "item_id").select("item_id", *columns))
+    clean = _stored(engine, "items", ["item_id", *columns], (_cleaned(batch, columns) for batch in batches))
+    order = [clean[column].desc() for column in columns]
+    window = ibis.window(group_by="item_id", order_by=order or [clean.item_id])
+    once = clean.mutate(rank=ibis.row_number().over(window)).filter(_.rank == 0)
+    return engine.step(once.drop("rank"))
 
 
 def with_reviews(engine: Engine, items: Table, interactions: Table) -> Table:

@@ -74,7 +74,7 @@ def test_a_full_ranking_is_left_alone(world: World) -> None:
 
 def test_without_the_key_recbole_draws(world: World) -> None:
     made = parts("SASRec", world, "sequential", eval_args=MODE, **SMALL)
-    assert type(made.test._sampler).__name__ == "RepeatableSampler"
+    assert type(made.test._sampler).__name__ == "RepeatablePairSampler"
 
 
 @pytest.mark.parametrize(

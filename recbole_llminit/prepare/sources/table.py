@@ -89,7 +89,7 @@ def _require(file: Path, names: Iterable[str], raw: Table, flag: str) -> None:
 
 def _seconds(column: Column, unit: str) -> Column:
     if column.type().is_temporal() or unit == "iso":
-        return column.try_cast("timestamp('UTC')").epoch_seconds().cast("float64")
+        return column.try_cast("timestamp('UTC')").truncate("s").epoch_seconds().cast("float64")
     if unit not in _UNITS:
         raise UserError(f"--time-unit '{unit}' must be one of {', '.join((*_UNITS, 'iso'))}")
     return column.try_cast("float64") / _UNITS[unit]
