@@ -49,8 +49,9 @@ def spectra(entries: Sequence[Entry]) -> str:
         return go.Scatter(x=list(range(1, len(values) + 1)), y=values, mode="lines")
 
     panels = _panels(first_seeds(entries), trace)
-    log = {"type": "log", "dtick": 1}
-    return _figure(panels, _names(entries), "dimension", "singular value / largest", x=log, y=log)
+    dimensions = {"type": "log", "dtick": 1}
+    shares = {"type": "log", "tickvals": [n / 10**e for e in range(1, 7) for n in (10, 5, 2)]}
+    return _figure(panels, _names(entries), "dimension", "singular value / largest", x=dimensions, y=shares)
 
 
 def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
