@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from recbole_llminit.errors import UserError
-from recbole_llminit.initialize.settings import choice
+from recbole_llminit.values import choice, number, share, whole
 
 
 class Match(str, Enum):
@@ -61,7 +61,7 @@ class BridgeSettings:
             temperature=number(config, "allmrec_temperature", 1e-6),
             latent=whole(config, "allmrec_latent", 1),
             layers=_widths(config, "allmrec_mlp_layers"),
-            dropout=number(config, "allmrec_dropout", 0.0, 0.999),
+            dropout=share(config, "allmrec_dropout"),
             alpha=number(config, "allmrec_alpha", 0.0),
             beta=number(config, "allmrec_beta", 0.0),
             cold=whole(config, "allmrec_cold", -1),
@@ -100,30 +100,6 @@ class RankerSettings:
             title_tokens=whole(config, "allmrec_title_tokens", 1),
             rows=whole(config, "allmrec_llm_rows", 1),
         )
-
-
-def number(config: Any, key: str, least: float, most: float = float("inf")) -> float:
-    """Return a key's value.
-
-    Raises:
-        UserError: If it is no number from `least` to `most`.
-    """
-    value = config[key]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise UserError(f"{key} '{value}' must be a number from {least:g} to {most:g}")
-    return float(value)
-
-
-def whole(config: Any, key: str, least: int) -> int:
-    """Return a key's value.
-
-    Raises:
-        UserError: If it is no whole number of at least `least`.
-    """
-    value = config[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{key} '{value}' must be a whole number of at least {least}")
-    return value
 
 
 def _widths(config: Any, key: str) -> tuple[int, ...]:

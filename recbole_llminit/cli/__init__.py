@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from recbole_llminit import __version__
-from recbole_llminit.cli.data import encode, prepare
+from recbole_llminit.cli.encoding import encode
 from recbole_llminit.cli.guard import guarded
+from recbole_llminit.cli.preparing import prepare
 from recbole_llminit.cli.reports import report
 from recbole_llminit.cli.studies import experiment
 from recbole_llminit.cli.training import run, tune

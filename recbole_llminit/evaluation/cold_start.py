@@ -19,6 +19,7 @@ from torch import nn
 
 from recbole_llminit.errors import UserError
 from recbole_llminit.sampling.pairs import SeenItems, sorted_unique
+from recbole_llminit.values import is_number
 
 Ids = npt.NDArray[np.int64]
 _KEYS = ("cold_items", "drop_history")
@@ -40,7 +41,7 @@ def check(config: Any) -> None:
 
     for key in _KEYS:
         share = config[key] or 0
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+        if not is_number(share) or not 0 <= share < 1:
             raise UserError(f"{key} '{share}' must be a share from 0 up to, but not including, 1")
     if asked(config) and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         raise UserError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.errors import UserError
+from recbole_llminit.values import choice, flag, is_number
 
 
 class Selection(str, Enum):
@@ -40,9 +41,6 @@ class Pooling(str, Enum):
     NONE = "none"  # users keep the host's own initialiser
 
 
-_Choice = TypeVar("_Choice", bound=Enum)
-
-
 @dataclass(frozen=True)
 class Settings:
     """The checked values of the ``llm_*`` keys that shape the starting tables."""
@@ -65,41 +63,18 @@ class Settings:
         return cls(
             selection=choice(config, "llm_selection", Selection),
             scope=choice(config, "llm_selection_scope", Scope),
-            center=_flag(config, "llm_center"),
+            center=flag(config, "llm_center"),
             pooling=choice(config, "llm_pooling", Pooling),
             rescale=_rescale(config),
-            shuffle_items=_flag(config, "llm_shuffle_items"),
-            noise="llm_noise" in config and _flag(config, "llm_noise"),  # older checkpoints lack it
+            shuffle_items=flag(config, "llm_shuffle_items"),
+            noise="llm_noise" in config and flag(config, "llm_noise"),  # older checkpoints lack it
         )
-
-
-def choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
-    """Return the member of `choices` that a key names.
-
-    Raises:
-        UserError: If it names none.
-    """
-    value = "none" if config[key] is None else config[key]  # YAML's `none` and Python's None
-    try:
-        return choices(value)
-    except ValueError:
-        names = [c.value for c in choices]
-        raise UserError(
-            f"{key} '{value}' must be one of {', '.join(names)}.{nearest(str(value), names)}"
-        ) from None
-
-
-def _flag(config: Any, key: str) -> bool:
-    value = config[key]
-    if not isinstance(value, bool):
-        raise UserError(f"{key} '{value}' must be true or false")
-    return value
 
 
 def _rescale(config: Any) -> str | float:
     value = config["llm_rescale"]
     if value is None or value in ("none", "host"):
         return value or "none"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if not is_number(value) or not 0 < value < float("inf"):
         raise UserError(f"llm_rescale '{value}' must be none, host or a positive number")
     return float(value)

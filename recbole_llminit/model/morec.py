@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from recbole_llminit.graph.propagation import Graph
-from recbole_llminit.initialize.settings import choice
 from recbole_llminit.model.lightgcn import LightGCN
 from recbole_llminit.model.text_projection import ProjectionSettings, TextItems, text_items
+from recbole_llminit.values import choice
 
 
 class Backbone(str, Enum):

@@ -21,8 +21,9 @@ from torch import nn
 from recbole_llminit.embedding.load import load_item_vectors
 from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.selection import Matrix
-from recbole_llminit.initialize.settings import Settings, choice
+from recbole_llminit.initialize.settings import Settings
 from recbole_llminit.initialize.tables import nobodys_own
+from recbole_llminit.values import choice, share, whole
 
 
 class Fusion(str, Enum):
@@ -56,8 +57,8 @@ class ProjectionSettings:
             )
         shared = Settings.from_config(config)
         return cls(
-            layers=_layers(config),
-            dropout=_dropout(config),
+            layers=whole(config, "morec_mlp_layers", 0),
+            dropout=share(config, "morec_dropout"),
             fusion=choice(config, "morec_fusion", Fusion),
             center=shared.center,
             shuffle_items=shared.shuffle_items,
@@ -169,17 +170,3 @@ def text_items(config: Any, dataset: Any, ids: nn.Embedding) -> TextItems:
 
 def _block(width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, width), nn.GELU())
-
-
-def _layers(config: Any) -> int:
-    value = config["morec_mlp_layers"]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UserError(f"morec_mlp_layers '{value}' must be a whole number from 0 on")
-    return value
-
-
-def _dropout(config: Any) -> float:
-    value = config["morec_dropout"]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise UserError(f"morec_dropout '{value}' must be a number from 0 to below 1")
-    return float(value)

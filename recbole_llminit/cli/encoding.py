@@ -1,4 +1,4 @@
-"""The verbs that make data: prepare and encode."""
+"""The verb that makes item vectors: encode."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ from recbole_llminit.errors import UserError
 if TYPE_CHECKING:
     from recbole_llminit.embedding.table import VectorTable
 
-_PREPARE_EXAMPLE = """examples:
-  %(prog)s beauty                                      a recipe: downloads what is missing
-  %(prog)s mine --source amazon-2023 --reviews Toys_and_Games.jsonl.gz --metadata meta_Toys_and_Games.jsonl.gz
-  %(prog)s ml-1m --source movielens --url https://files.grouplens.org/datasets/movielens/ml-1m.zip
-  %(prog)s shop --source table --reviews orders.csv --columns user=uid,item=sku,timestamp=at --time-unit iso
-                --metadata products.parquet --item-columns item=sku,title=name,description=text --kcore 2"""
-_ENCODE_EXAMPLE = """examples:
+_EXAMPLE = """examples:
   %(prog)s beauty                                      sentence-transformers, the dataset's template
   %(prog)s beauty --encoder BAAI/bge-small-en-v1.5 --precision bf16 --device cuda:0,cuda:1
   %(prog)s beauty --shard 1/4                          a quarter of the work; when all are done: --merge
@@ -36,125 +30,14 @@ _OF_TEXTS = ("prompt", "dtype", "revision", "max_length", "precision", "device",
 
 
 @guarded
-def prepare(argv: list[str]) -> None:
-    """Make RecBole atomic files with item texts and a data card from raw data."""
-    args = _prepare_parser().parse_args(argv)
-    from recbole_llminit.prepare.pipeline import prepare as run
-    from recbole_llminit.prepare.recipe import Recipe, find_recipe, recipes
-
-    recipe = find_recipe(args.name)
-    source = getattr(args, "source", None)
-    if source and (recipe is None or recipe.source != source):
-        recipe = Recipe(source)
-    if recipe is None:
-        raise UserError(
-            f"'{args.name}' is no recipe (there are {', '.join(recipes())}); say what the raw data are with "
-            "--source, see --help"
-        )
-    given = {key: value for key, value in vars(args).items() if hasattr(recipe, key)}
-    run(
-        args.name,
-        recipe.changed({**given, **_roles(args.url)}),
-        args.data_path,
-        engine=args.engine,
-        memory=args.memory,
-        skip_bad_lines=args.skip_bad_lines,
-        quiet=args.quiet,
-        command="recbole-llminit prepare " + shlex.join(argv),
-    )
-
-
-def _prepare_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="recbole-llminit prepare",
-        description="Make NAME.inter, NAME.item and card.json from raw data, in RecBole's atomic format.",
-        epilog=_PREPARE_EXAMPLE,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", help="name of the dataset; without --source, of a recipe in props/dataset/")
-    raw = parser.add_argument_group("raw data", argument_default=argparse.SUPPRESS)
-    raw.add_argument(
-        "--source", help="amazon-2014, amazon-2018, amazon-2023, movielens, table, atomic or synthetic"
-    )
-    raw.add_argument("--reviews", help="file or URL of interactions; plain or .gz")
-    raw.add_argument("--metadata", help="file or URL of items; plain or .gz")
-    raw.add_argument("--path", help="folder or archive of the raw files (movielens, atomic; recipes too)")
-    raw.add_argument("--url", nargs="+", default=[], help="URLs of raw files; #sha256=... has one checked")
-    raw.add_argument("--columns", type=_mapping, help="of a table: user=,item=,rating=,timestamp=")
-    raw.add_argument("--item-columns", type=_mapping, help="of a table of items: item=,title=,...")
-    raw.add_argument("--time-unit", help="of a table: seconds (default), milliseconds or iso")
-    raw.add_argument(
-        "--skip-bad-lines",
-        type=_count,
-        default=0,
-        metavar="N",
-        help="leave out up to N unreadable lines a file",
-    )
-    keep = parser.add_argument_group("filters, in this order", argument_default=argparse.SUPPRESS)
-    keep.add_argument("--sample", type=float, help="share of the users, for a quick look (1)")
-    keep.add_argument("--min-rating", type=_number_or_none, help="least rating, or none (4)")
-    keep.add_argument("--duplicates", help="of a user and an item keep the first, last or all (first)")
-    keep.add_argument("--since", help="first day, YYYY-MM-DD (UTC)")
-    keep.add_argument("--until", help="day after the last, YYYY-MM-DD (UTC)")
-    keep.add_argument("--min-text", type=int, help="least characters of text an item has (0)")
-    keep.add_argument("--kcore", type=int, help="least interactions of a user and of an item (5)")
-    text = parser.add_argument_group("item texts", argument_default=argparse.SUPPRESS)
-    text.add_argument("--template", help="text of an item for encode, over the item's columns")
-    text.add_argument(
-        "--review-text",
-        action="store_true",
-        help="add a column of reviews, of the training part of the sequential protocol alone",
-    )
-    run = parser.add_argument_group("how")
-    run.add_argument("--engine", default="duckdb", help="duckdb (default) or spark, extra [spark]")
-    run.add_argument("--memory", default="2GB", help="of the engine before it spills to disk (%(default)s)")
-    run.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of --sample (2020)")
-    run.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
-    run.add_argument("--quiet", "-q", action="store_true", help="print nothing")
-    return parser
-
-
-def _mapping(text: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(key and equals and value for key, equals, value in pairs):
-        raise argparse.ArgumentTypeError(f"'{text}' is not of the form user=uid,item=sku")
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
-    return int(text)
-
-
-def _number_or_none(text: str) -> float | None:
-    return None if text == "none" else float(text)
-
-
-def _roles(urls: list[str]) -> dict[str, str]:
-    """Tell from the file names which URLs are metadata, archives and reviews."""
-    from recbole_llminit.prepare.download import file_name, is_url
-
-    roles = {}
-    for url in urls:
-        if not is_url(url):
-            raise UserError(f"--url '{url}' does not start with http:// or https://")
-        name = file_name(url)
-        archive = name.endswith((".zip", ".tar", ".tar.gz", ".tgz"))
-        roles["metadata" if name.startswith("meta") else "path" if archive else "reviews"] = url
-    return roles
-
-
-@guarded
 def encode(argv: list[str]) -> None:
     """Make item vectors from text, or bring in a matrix."""
-    args = _encode_parser().parse_args(argv)
+    args = _parser().parse_args(argv)
     from recbole_llminit.embedding.encoder import EncoderSettings
     from recbole_llminit.embedding.matrix import from_matrix, item_file
     from recbole_llminit.embedding.table import ITEMEMB, save
 
-    _check_encode(args)
+    _check(args)
     items = item_file(args.data_path, args.dataset)
     encoder = args.encoder or (_ENCODER if args.matrix is None else args.matrix.stem)
     name = args.name or Path(EncoderSettings(encoder).name).name
@@ -183,11 +66,11 @@ def encode(argv: list[str]) -> None:
         _tell(args, text, chosen)
 
 
-def _encode_parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recbole-llminit encode",
         description="Make a table of item vectors for a dataset, with its card.",
-        epilog=_ENCODE_EXAMPLE,
+        epilog=_EXAMPLE,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -255,7 +138,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(i), int(n)
 
 
-def _check_encode(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
     """Refuse flags that don't go together."""
     if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
         raise UserError("--atomic, --select and --dim go together; a run selects by llm_selection")
