@@ -69,7 +69,7 @@ class CausalLM:
             inputs_embeds=vectors.to(self.model.dtype),
             attention_mask=mask,
             past_key_values=past,
-            use_cache=not (torch.is_grad_enabled() and vectors.requires_grad),
+            use_cache=not (torch.is_grad_enabled() and vectors.requires_grad),  # training reads it once
             logits_to_keep=keep,
             **extra,
         )

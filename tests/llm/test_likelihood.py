@@ -29,6 +29,16 @@ def test_likelihoods_by_hand(rows: int, penalty: float, llm: CausalLM) -> None:
     torch.testing.assert_close(scores, torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
+def test_a_prompt_that_could_learn_is_scored_like_any_other(llm: CausalLM) -> None:
+    """Outside of RecBole's evaluation, gradients are not switched off."""
+    prompt = torch.randn(7, 16)
+    learning = prompt.clone().requires_grad_()
+    torch.testing.assert_close(
+        log_likelihoods(llm, learning, TITLES, 20, 1.0), log_likelihoods(llm, prompt, TITLES, 20, 1.0)
+    )
+    assert greedy(llm, learning, 4) == greedy(llm, prompt, 4)
+
+
 def test_probabilities_of_all_continuations_sum_to_one(llm: CausalLM) -> None:
     prompt = torch.randn(4, 16)
     every = [[token] for token in range(llm.model.config.vocab_size)]
