@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,3 +216,19 @@ def tiny_llm(folder: Path, family: str = "llama", context: int = 512) -> Path:
     torch.manual_seed(5)
     transformers.AutoModelForCausalLM.from_config(configs[family]()).save_pretrained(folder)
     return folder
+
+
+def evaluated_afresh(file: str, metric: str) -> list[str]:
+    """Return the model's name and its test metric as a process of its own finds them in a checkpoint."""
+    code = (
+        "import sys, recbole_llminit\n"
+        "from recbole.quick_start import load_data_and_model\n"
+        "from recbole.utils import get_trainer\n"
+        f"config, model, _, train, valid, test = load_data_and_model({file!r})\n"
+        "trainer = get_trainer(config['MODEL_TYPE'], config['model'])(config, model)\n"
+        "trainer.eval_collector.data_collect(train)\n"
+        f"print(type(model).__name__, trainer.evaluate(test, load_best_model=False)['{metric}'])\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    return out.stdout.split()[-2:]

@@ -16,7 +16,7 @@ from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_llminit
 from recbole_llminit.errors import UserError
-from tests.conftest import World, parts, run, settings
+from tests.conftest import World, evaluated_afresh, parts, run, settings
 
 MODEL = "LLMInitBPR"
 
@@ -35,18 +35,7 @@ def test_run_recbole_returns_what_recbole_returns(world: World) -> None:
 def test_checkpoint_in_a_fresh_process(world: World) -> None:
     """`load_data_and_model` needs the package imported, and nothing else."""
     first = run(MODEL, world)
-    code = (
-        "import sys, recbole_llminit\n"
-        "from recbole.quick_start import load_data_and_model\n"
-        "from recbole.utils import get_trainer\n"
-        f"config, model, _, train, valid, test = load_data_and_model({checkpoint()!r})\n"
-        "trainer = get_trainer(config['MODEL_TYPE'], config['model'])(config, model)\n"
-        "trainer.eval_collector.data_collect(train)\n"
-        "print(type(model).__name__, trainer.evaluate(test, load_best_model=False)['ndcg@5'])\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.split()[-2:] == [MODEL, str(first["test"]["ndcg@5"])]
+    assert evaluated_afresh(checkpoint(), "ndcg@5") == [MODEL, str(first["test"]["ndcg@5"])]
 
 
 def test_case_study(world: World) -> None:

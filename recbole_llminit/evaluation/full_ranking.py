@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataloader.general_dataloader import FullSortEvalDataLoader
 from recbole.data.interaction import Interaction
@@ -130,7 +131,7 @@ class ListCollector(Collector):  # type: ignore[misc]
             self.data_struct.update_tensor("rec.items", top)
         if self.register.need("rec.topk"):
             self.data_struct.update_tensor(
-                "rec.topk", _hits(top, positive_u, positive_i, scores_tensor.shape[1])
+                "rec.topk", hits_of(top, positive_u, positive_i, scores_tensor.shape[1])
             )
 
     def get_data_struct(self) -> DataStruct:
@@ -139,14 +140,15 @@ class ListCollector(Collector):  # type: ignore[misc]
         return super().get_data_struct()
 
 
-def _hits(
+def hits_of(
     top: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor, n_items: int
 ) -> torch.Tensor:
     """Return (n_users, k + 1) int32: which of the top k are positives, and how many positives there are."""
     pairs = torch.unique(positive_u.to(top.device) * n_items + positive_i.to(top.device))
     rows = torch.arange(len(top), device=top.device).unsqueeze(1)
     wanted = rows * n_items + top
-    hit = pairs[torch.searchsorted(pairs, wanted).clamp_(max=len(pairs) - 1)] == wanted
+    # Behind the last pair stands -1, which no pair is: what sorts behind all of them is no hit.
+    hit = F.pad(pairs, (0, 1), value=-1)[torch.searchsorted(pairs, wanted)] == wanted
     number = torch.bincount(pairs // n_items, minlength=len(top)).unsqueeze(1)
     return torch.cat([hit.int(), number.int()], dim=1)
 

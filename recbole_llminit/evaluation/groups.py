@@ -15,6 +15,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from recbole_llminit.evaluation.full_ranking import hits_of
+
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 # Least training interactions of each bucket; fixed, so that runs and datasets can be compared.
@@ -67,9 +69,9 @@ def values_by_user(
     from recbole.evaluator.register import metrics_dict
 
     hits = _hits(ranking, wanted)
-    has_any = hits[:, -1] > 0
+    has_any = (hits[:, -1] > 0).numpy()
     data = DataStruct()
-    data.set("rec.topk", torch.from_numpy(hits[has_any]))
+    data.set("rec.topk", hits[torch.from_numpy(has_any)])
     found: dict[str, Values] = {}
     for metric in (metrics_dict[name.lower()] for name in config["metrics"]):
         if issubclass(metric, TopkMetric) and metric.metric_need == ["rec.topk"] and has_any.any():
@@ -81,15 +83,13 @@ def values_by_user(
     return {name: _spread(values, has_any) for name, values in found.items()}
 
 
-def _hits(ranking: Ranking, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int32]:
+def _hits(ranking: Ranking, wanted: npt.NDArray[np.bool_] | None) -> torch.Tensor:
     """Return (n, k + 1): which of the top k are to be found, and how many are to be found."""
     counts = np.ones(len(ranking.rows), dtype=bool) if wanted is None else wanted[ranking.positives]
     rows, items = ranking.rows[counts], ranking.positives[counts]
     n_items = int(max(ranking.top.max(), ranking.positives.max())) + 1
-    pairs = np.unique(rows * n_items + items)
-    hit = np.isin(np.arange(len(ranking.top))[:, None] * n_items + ranking.top, pairs)
-    number = np.bincount(pairs // n_items, minlength=len(ranking.top))
-    return np.column_stack([hit, number]).astype(np.int32)
+    top, rows, items = (torch.from_numpy(ids) for ids in (ranking.top, rows, items))
+    return hits_of(top, rows, items, n_items)
 
 
 def _spread(values: Any, rows: npt.NDArray[np.bool_]) -> Values:

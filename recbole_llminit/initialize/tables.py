@@ -41,7 +41,7 @@ def starting_tables(
     if settings.noise:
         start[1:] = gaussian_like(start[1:], seed)
     if settings.shuffle_items:
-        start[1:] = start[1:][nobodys_own(len(start) - 1, seed)]
+        start = shuffled(start, seed)
     pooled = None
     if users is not None and settings.pooling is not Pooling.NONE:
         pooled = pool(train_matrix, start, settings.pooling)
@@ -55,6 +55,12 @@ def _selected(vectors: Matrix, train_matrix: sp.csr_matrix, settings: Settings, 
         degrees = np.asarray(train_matrix.sum(axis=0)).ravel()[1:]
         scope = popular_items(degrees.astype(np.int64))
     return select(vectors, k, settings.selection, seed=seed, scope=scope, center=settings.center)
+
+
+def shuffled(table: Matrix, seed: int) -> Matrix:
+    """Return a table (n_items, d) by id in which every item has another item's row; row 0 stays."""
+    moved: Matrix = table[np.append(0, 1 + nobodys_own(len(table) - 1, seed))]
+    return moved
 
 
 def nobodys_own(n: int, seed: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from recbole_llminit.bridge.dataset import BridgeDataset
 from recbole_llminit.bridge.settings import BridgeSettings
 from recbole_llminit.embedding.load import load_item_vectors
 from recbole_llminit.errors import UserError
-from recbole_llminit.initialize.tables import nobodys_own
+from recbole_llminit.initialize.tables import shuffled
 
 recbole.data.dataset.ALLMRecDataset = BridgeDataset  # where RecBole looks for a model's own dataset
 
@@ -119,5 +119,5 @@ def _text_vectors(config: Any, dataset: Any) -> tuple[torch.Tensor, str | None]:
         raise AssertionError("the settings were checked for vectors")
     matrix = loaded.matrix
     if config["llm_shuffle_items"]:
-        matrix[1:] = matrix[1:][nobodys_own(len(matrix) - 1, config["seed"])]
+        matrix = shuffled(matrix, config["seed"])
     return torch.from_numpy(matrix), loaded.hash

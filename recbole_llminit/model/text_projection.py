@@ -22,7 +22,7 @@ from recbole_llminit.embedding.load import load_item_vectors
 from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.selection import Matrix
 from recbole_llminit.initialize.settings import Settings
-from recbole_llminit.initialize.tables import nobodys_own
+from recbole_llminit.initialize.tables import shuffled
 from recbole_llminit.values import choice, share, whole
 
 
@@ -163,7 +163,7 @@ def text_items(config: Any, dataset: Any, ids: nn.Embedding) -> TextItems:
     if settings.center:
         text[1:] -= text[1:].mean(axis=0, dtype=np.float64).astype(np.float32)
     if settings.shuffle_items:
-        text[1:] = text[1:][nobodys_own(len(text) - 1, seed)]
+        text = shuffled(text, seed)
     seen = np.asarray(dataset.inter_matrix(form="csr").sum(axis=0)).ravel() > 0
     return TextItems(text, ids, seen, settings, loaded.hash)
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_llminit.evaluation.full_ranking import FullRankingLoader, ItemLists, ListCollector, _hits
+from recbole_llminit.evaluation.full_ranking import FullRankingLoader, ItemLists, ListCollector, hits_of
 from tests.conftest import World, config_of, parts, settings, write_world
 
 
@@ -75,7 +75,7 @@ def test_hits_are_recboles(users: int, items: int, seed: int) -> None:
     table = torch.zeros(users, items, dtype=torch.int)
     table[rows, columns] = 1
     expected = torch.cat([table.gather(1, top), table.sum(dim=1, keepdim=True)], dim=1)
-    assert torch.equal(_hits(top, rows, columns, items), expected.int())
+    assert torch.equal(hits_of(top, rows, columns, items), expected.int())
 
 
 METRICS = ["Recall", "NDCG", "MRR", "Hit", "Precision", "MAP"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 from recbole_llminit import cli
 from recbole_llminit.backbone.checkpoint import load_frozen
 from recbole_llminit.errors import UserError
-from tests.conftest import Trained, World, novelties, parts, run, settings
+from tests.conftest import Trained, World, evaluated_afresh, novelties, parts, run, settings
 
 BACKBONES = ("SASRec", "GRU4Rec", "NextItNet", "BPR", "NeuMF", "LightGCN")
 
@@ -149,18 +147,7 @@ def test_same_seed_same_numbers_and_a_fresh_process(trained: Trained) -> None:
     first = run("ALLMRec", trained.world, checkpoint_dir="a", **keys)
     assert run("ALLMRec", trained.world, checkpoint_dir="b", **keys)["test"] == first["test"]
     file = next(Path("a").glob("*.pth"))
-    code = (
-        "import sys, recbole_llminit\n"
-        "from recbole.quick_start import load_data_and_model\n"
-        "from recbole.utils import get_trainer\n"
-        f"config, model, _, train, valid, test = load_data_and_model({str(file)!r})\n"
-        "trainer = get_trainer(config['MODEL_TYPE'], config['model'])(config, model)\n"
-        "trainer.eval_collector.data_collect(train)\n"
-        "print(type(model).__name__, trainer.evaluate(test, load_best_model=False)['ndcg@5'])\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.split()[-2:] == ["ALLMRec", str(first["test"]["ndcg@5"])]
+    assert evaluated_afresh(str(file), "ndcg@5") == ["ALLMRec", str(first["test"]["ndcg@5"])]
 
 
 def test_a_checkpoint_knows_its_backbone(made: Any, trained: Trained) -> None:

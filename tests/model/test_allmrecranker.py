@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,7 @@ from recbole_llminit import cli
 from recbole_llminit.errors import UserError
 from recbole_llminit.llm.likelihood import log_likelihoods
 from recbole_llminit.paths import PROPS
-from tests.conftest import Trained, parts, run, settings, tastes, tiny_llm
+from tests.conftest import Trained, evaluated_afresh, parts, run, settings, tastes, tiny_llm
 
 SPLIT: dict[str, Any] = {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO"}
 
@@ -221,18 +219,7 @@ def test_same_seed_same_numbers_and_a_fresh_process(shop: SimpleNamespace) -> No
     assert file.stat().st_size < 10**5
     _, model, _, train, valid, test = load_data_and_model(str(file))
     assert (len(train._dataset), len(valid._dataset), len(test._dataset)) == (12, 10, 10)
-    code = (
-        "import sys, recbole_llminit\n"
-        "from recbole.quick_start import load_data_and_model\n"
-        "from recbole.utils import get_trainer\n"
-        f"config, model, _, train, valid, test = load_data_and_model({str(file)!r})\n"
-        "trainer = get_trainer(config['MODEL_TYPE'], config['model'])(config, model)\n"
-        "trainer.eval_collector.data_collect(train)\n"
-        "print(type(model).__name__, trainer.evaluate(test, load_best_model=False)['ndcg@3'])\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.split()[-2:] == ["ALLMRecRanker", str(first["test"]["ndcg@3"])]
+    assert evaluated_afresh(str(file), "ndcg@3") == ["ALLMRecRanker", str(first["test"]["ndcg@3"])]
     with pytest.raises(UserError, match="allmrec_stage1 is not the model this checkpoint was trained on"):
         model.load_other_parameter({"stage1_hash": "0" * 64})
 
