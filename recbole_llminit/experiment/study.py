@@ -131,10 +131,11 @@ class Study:
                     raise UserError(f"tune: {model}'s {key} '{values}' must be a list of values")
 
     def selected(self, keys: Mapping[str, Any], **chosen: Sequence[Any] | None) -> Study:
-        """Narrow or replace the lists, and add keys of every run; they win over the study's own.
+        """Narrow or replace the lists, and add keys of every run.
 
         Args:
-            keys: Keys as YAML values.
+            keys: Keys as YAML values. They win over the study's own, those that it varies or searches too;
+                what a setting names is what it is, and stays.
             chosen: Values for ``datasets``, ``models``, ``settings``, ``protocols`` and ``seeds``; None
                 keeps the study's. Settings are named; the base always stays.
 
@@ -149,7 +150,11 @@ class Study:
                 raise UserError(f"--settings: '{name}' is none of {there}.{nearest(name, self.settings)}")
         kept = {name: self.settings[name] for name in self.settings if name in (self.base, *names)}
         given |= {"settings": kept, "optional": [name for name in self.optional if name in kept]}
-        study = replace(self, **given, keys={**self.keys, **keys})
+        given |= {"keys": {**self.keys, **keys}}
+        given |= {"vary": {key: [keys[key]] if key in keys else values for key, values in self.vary.items()}}
+        for name in ("per_model", "tune"):
+            given[name] = {model: _without(keys, own) for model, own in getattr(self, name).items()}
+        study = replace(self, **given)
         study.check()
         return study
 
@@ -266,6 +271,10 @@ def _run(
     if name == model:  # a plain model reads no vectors: their keys would only make the same run twice
         keys = {key: value for key, value in keys.items() if not _of_vectors(key)}
     return Run(str(name), dataset, {**keys, "protocol": keys.get("protocol", protocol), "seed": seed})
+
+
+def _without(keys: Keys, own: Keys) -> Keys:
+    return {key: value for key, value in own.items() if key not in keys}
 
 
 def _of_vectors(key: str) -> bool:

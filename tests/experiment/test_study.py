@@ -111,6 +111,19 @@ def test_selected() -> None:
         study().selected({}, settings=["vra"])
 
 
+def test_given_keys_win_over_what_is_varied_and_searched() -> None:
+    some = study(
+        vary={"llm_rescale": ["none", "host"], "embedding_size": [4, 8]},
+        tune={"BPR": {"learning_rate": [0.1, 0.2], "epochs": [1, 2]}},
+        per_model={"SGCL": {"learning_rate": 0.3}},
+    ).selected({"llm_rescale": "host", "learning_rate": 0.5})
+    found = cells(some, Path("d"))
+    assert {dict(cell.varied)["llm_rescale"] for cell in found} == {"host"}
+    assert {dict(cell.varied)["embedding_size"] for cell in found} == {4, 8}
+    assert {cell.run.keys["learning_rate"] for cell in found} == {0.5}
+    assert some.tune == {"BPR": {"epochs": [1, 2]}}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
