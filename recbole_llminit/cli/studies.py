@@ -42,6 +42,7 @@ def experiment(argv: list[str]) -> None:
             command="recbole-llminit experiment " + shlex.join(argv),
             jobs=args.jobs,
             dry_run=args.dry_run,
+            train=not args.summarise,
             quiet=args.quiet,
         )
     for name, message in failed.items():
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
     parser.add_argument("--out", type=Path, default=Path("saved/experiment"), help="folder (%(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
+    parser.add_argument("--summarise", action="store_true", help="train nothing; summarise what is there")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but failures")
     part = parser.add_argument_group("in place of the study's own")
     for name in ("datasets", "models", "protocols"):

@@ -35,6 +35,7 @@ def conduct(
     command: str,
     jobs: str = "auto",
     dry_run: bool = False,
+    train: bool = True,
     quiet: bool = False,
 ) -> dict[str, str]:
     """Carry out what is missing of a study and summarise what is there.
@@ -46,6 +47,7 @@ def conduct(
         command: The command, for the summary.
         jobs: How many runs at once, or ``auto``.
         dry_run: Print what would run, and stop.
+        train: Search and train what is missing; otherwise summarise what is there.
         quiet: Print nothing.
 
     Returns:
@@ -59,17 +61,20 @@ def conduct(
     missing = _missing_models(study)
     if missing:
         say(f"left out, no such model here: {', '.join(missing)}", quiet)
-    if not dry_run:
+    if train and not dry_run:
         _check(cells(study, data_path, missing), data_path)
     table = cells(study, data_path, missing)  # again: the check may have made the vectors
     searches = _searches(study, table, out, data_path)
     if dry_run:
         _list_jobs([*searches.values(), *(_run_job(cell.run, out, data_path) for cell in table)], searches)
         return {}
-    failed = _all(list(searches.values()), out, jobs, quiet)
+    failed = _all(list(searches.values()), out, jobs, quiet) if train else {}
     table = [cell if found is None else with_best(cell, found) for cell, found in _tuned(table, searches)]
-    failed |= _all([_run_job(cell.run, out, data_path) for cell in table], out, jobs, quiet)
+    if train:
+        failed |= _all([_run_job(cell.run, out, data_path) for cell in table], out, jobs, quiet)
     rows = [row_of(cell, file) for cell in table if (file := _result(out, cell.run)).is_file()]
+    if not (rows or train):
+        raise UserError(f"{out / 'runs'} holds no result of study {study.name}; train it without --summarise")
     if rows:
         _summarise(study, rows, out / study.name, command, searches)
         say(f"{out / study.name / 'summary.md'}: {len(rows)} of {len(table)} rows", quiet)

@@ -134,8 +134,8 @@ class Study:
         """Narrow or replace the lists, and add keys of every run.
 
         Args:
-            keys: Keys as YAML values. They win over the study's own, those that it varies or searches too;
-                what a setting names is what it is, and stays.
+            keys: Keys as YAML values. They win over the study's own, those that it varies or searches too
+                (a list: the values to vary); what a setting names is what it is, and stays.
             chosen: Values for ``datasets``, ``models``, ``settings``, ``protocols`` and ``seeds``; None
                 keeps the study's. Settings are named; the base always stays.
 
@@ -150,8 +150,8 @@ class Study:
                 raise UserError(f"--settings: '{name}' is none of {there}.{nearest(name, self.settings)}")
         kept = {name: self.settings[name] for name in self.settings if name in (self.base, *names)}
         given |= {"settings": kept, "optional": [name for name in self.optional if name in kept]}
-        given |= {"keys": {**self.keys, **keys}}
-        given |= {"vary": {key: [keys[key]] if key in keys else values for key, values in self.vary.items()}}
+        given["vary"] = {key: _as_list(keys[key]) if key in keys else own for key, own in self.vary.items()}
+        given["keys"] = {**self.keys, **_without(self.vary, keys)}
         for name in ("per_model", "tune"):
             given[name] = {model: _without(keys, own) for model, own in getattr(self, name).items()}
         study = replace(self, **given)
@@ -273,8 +273,12 @@ def _run(
     return Run(str(name), dataset, {**keys, "protocol": keys.get("protocol", protocol), "seed": seed})
 
 
-def _without(keys: Keys, own: Keys) -> Keys:
-    return {key: value for key, value in own.items() if key not in keys}
+def _without(names: Mapping[str, Any], keys: Mapping[str, Any]) -> Keys:
+    return {key: value for key, value in keys.items() if key not in names}
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) or value == _TABLES else [value]
 
 
 def _of_vectors(key: str) -> bool:

@@ -71,6 +71,8 @@ def test_a_killed_study_goes_on_and_finds_the_planted_order(planted: World) -> N
     assert 2 <= len(done) < 6
     for file in done:
         assert json.loads(file.read_text())["test"]
+    assert cli.main([*argv, "--quiet", "--summarise"]) == 0
+    assert len(read_rows(Path("out/planted"))) == len(done) == len(list(runs.glob("*.json")))
     assert cli.main([*argv, "--quiet"]) == 0
     assert len(list(runs.glob("*.json"))) == 6
     assert all(file.stat().st_mtime_ns == moment for file, moment in done.items())
@@ -139,6 +141,12 @@ def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert out.count("to do  run") == 6
     assert "6 jobs, 0 done, 6 to do\n" in out
+    assert not Path("saved").exists()
+
+
+def test_nothing_to_summarise(planted: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(command(written("s.yaml"), planted, "--summarise")) == 2
+    assert "holds no result of study s; train it without --summarise" in capsys.readouterr().err
     assert not Path("saved").exists()
 
 

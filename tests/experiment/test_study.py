@@ -116,10 +116,11 @@ def test_given_keys_win_over_what_is_varied_and_searched() -> None:
         vary={"llm_rescale": ["none", "host"], "embedding_size": [4, 8]},
         tune={"BPR": {"learning_rate": [0.1, 0.2], "epochs": [1, 2]}},
         per_model={"SGCL": {"learning_rate": 0.3}},
-    ).selected({"llm_rescale": "host", "learning_rate": 0.5})
+    ).selected({"llm_rescale": "host", "learning_rate": 0.5, "embedding_size": [8, 16]})
     found = cells(some, Path("d"))
     assert {dict(cell.varied)["llm_rescale"] for cell in found} == {"host"}
-    assert {dict(cell.varied)["embedding_size"] for cell in found} == {4, 8}
+    assert {dict(cell.varied)["embedding_size"] for cell in found} == {8, 16}
+    assert {cell.run.keys["embedding_size"] for cell in found} == {8, 16}
     assert {cell.run.keys["learning_rate"] for cell in found} == {0.5}
     assert some.tune == {"BPR": {"epochs": [1, 2]}}
 
