@@ -43,6 +43,7 @@ class BridgeSettings:
     alpha: float
     beta: float
     cold: int
+    text_encoder: str | None
 
     @classmethod
     def from_config(cls, config: Any) -> BridgeSettings:
@@ -65,6 +66,7 @@ class BridgeSettings:
             alpha=number(config, "allmrec_alpha", 0.0),
             beta=number(config, "allmrec_beta", 0.0),
             cold=whole(config, "allmrec_cold", -1),
+            text_encoder=config["allmrec_text_encoder"],
         )
 
 

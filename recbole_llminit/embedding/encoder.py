@@ -87,32 +87,11 @@ class SentenceEncoder:
         batch_size: int = 32,
         quiet: bool = False,
     ) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ModuleNotFoundError as error:
-            if error.name != "sentence_transformers":
-                raise
-            raise ImportError(
-                "encoding needs sentence-transformers: pip install 'recbole-llminit[encode]'",
-                name="sentence_transformers",
-            ) from error
-        if quiet:
-            from transformers.utils.logging import disable_progress_bar
-
-            disable_progress_bar()  # type: ignore[no-untyped-call]
         _check_devices(devices)
         if settings.precision not in PRECISIONS:
             raise UserError(f"--precision '{settings.precision}' must be one of {', '.join(PRECISIONS)}")
-        try:
-            model = SentenceTransformer(
-                settings.encoder, revision=settings.revision, device=devices[0] if devices else None
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"encoder '{settings.encoder}': {reason}; give the name of a model on the hub, or a folder "
-                "that holds one"
-            ) from None
+        device = devices[0] if devices else None
+        model = sentence_transformer(settings.encoder, settings.revision, device, quiet)
         if settings.precision != "fp32":
             model = model.half() if settings.precision == "fp16" else model.bfloat16()
         if settings.max_length:
@@ -144,6 +123,43 @@ class SentenceEncoder:
         """Stop the process pool."""
         if self._pool:
             self._model.stop_multi_process_pool(self._pool)
+
+
+def sentence_transformer(
+    encoder: str, revision: str | None = None, device: str | None = None, quiet: bool = False
+) -> Any:
+    """Return a model of sentence-transformers.
+
+    Args:
+        encoder: Its name on the hub, or the folder that holds it.
+        revision: Of a model on the hub.
+        device: None: the best one there is.
+        quiet: Show no progress bar.
+
+    Raises:
+        ImportError: If sentence-transformers is not installed.
+        UserError: If there is no such model.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError as error:
+        if error.name != "sentence_transformers":
+            raise
+        raise ImportError(
+            "encoding needs sentence-transformers: pip install 'recbole-llminit[encode]'",
+            name="sentence_transformers",
+        ) from error
+    if quiet:
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        return SentenceTransformer(encoder, revision=revision, device=device)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"encoder '{encoder}': {reason}; give the name of a model on the hub, or a folder that holds one"
+        ) from None
 
 
 def _revision(model: Any, settings: EncoderSettings) -> str | None:

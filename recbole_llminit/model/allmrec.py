@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import recbole.data.dataset
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
@@ -18,6 +19,7 @@ from recbole_llminit.backbone.checkpoint import load_frozen
 from recbole_llminit.bridge.alignment import ALIGNMENTS, recommendation_loss
 from recbole_llminit.bridge.dataset import BridgeDataset
 from recbole_llminit.bridge.settings import BridgeSettings
+from recbole_llminit.bridge.text_encoder import TextEncoder, item_texts
 from recbole_llminit.embedding.load import load_item_vectors
 from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.tables import shuffled
@@ -31,9 +33,10 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
     Differs from the published code: that one trains and stops; here the same networks rank the whole
     catalogue, an item that training knows by its joint vector, a cold one by its text (the paper's
     cold mode, which the code lacks). A score is the plain inner product of the paper, not the code's
-    mean over dimensions. Texts come as vectors, so that their encoder stays as it is. Negatives are
-    drawn by RecBole's sampler for sequences, which excludes the target alone, and never an item without
-    training interaction: its collaborative vector is noise, and matching would teach its text that noise.
+    mean over dimensions. Texts come as vectors, and their encoder stays as it is unless
+    ``allmrec_text_encoder`` names it: then it is trained along, as in the paper. Negatives are drawn by
+    RecBole's sampler for sequences, which excludes the target alone, and never an item without training
+    interaction: its collaborative vector is noise, and matching would teach its text that noise.
 
     Raises:
         UserError: If the backbone, the vectors or a setting don't fit the run.
@@ -41,6 +44,7 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
 
     input_type = InputType.PAIRWISE
     vector_settings = staticmethod(BridgeSettings.from_config)
+    text_vectors: torch.Tensor  # (n_items, d_llm)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -58,20 +62,43 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
         self.cold = settings.cold
         widths = self.item_vectors.shape[1], self.text_vectors.shape[1]
         self.alignment = ALIGNMENTS[settings.match](*widths, settings)
+        self.text_encoder = _text_encoder(config, dataset, widths[1]) if settings.text_encoder else None
+        self._stale = self.text_encoder is not None  # whether text_vectors are of an earlier encoder
 
     def calculate_loss(self, interaction: Any) -> tuple[torch.Tensor, ...]:
         """Return the loss terms of a batch, weighted: RecBole sums them and logs each."""
         ids = torch.cat([interaction[self.POS_ITEM_ID], self._known(interaction[self.NEG_ITEM_ID])])
-        items, texts = self.item_vectors[ids], self.text_vectors[ids]
+        items, texts = self.item_vectors[ids], self.texts(ids)
         e, q = self.alignment.item_encoder(items), self.alignment.text_encoder(texts)
         users = self.users(interaction).repeat(2, 1)
         positive, negative = (users * self.alignment.item_decoder(e)).sum(dim=1).chunk(2)
-        return *self.alignment.terms(e, q, items, texts, ids), recommendation_loss(positive, negative)
+        # What is to be reconstructed does not move towards its reconstruction.
+        return *self.alignment.terms(e, q, items, texts.detach(), ids), recommendation_loss(
+            positive, negative
+        )
 
     def _known(self, negatives: torch.Tensor) -> torch.Tensor:
         """Draw again, among the items of the training, for each negative that is none of them."""
         others = self.trained[torch.randint(len(self.trained), negatives.shape, device=negatives.device)]
         return torch.where(self.degrees[negatives] > 0, negatives, others)
+
+    def texts(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the text vectors of (n,) ids: (n, d_llm), with gradient where their encoder is trained."""
+        if self.text_encoder is None:
+            return self.text_vectors[ids]
+        if self.training:
+            self._stale = True
+            known = self.text_encoder.known[ids].unsqueeze(1)
+            return torch.where(known, self.text_encoder(ids), self.text_vectors[ids])
+        if self._stale:
+            self.text_vectors = self.text_encoder.table(self.text_vectors)
+            self._stale = False
+        return self.text_vectors[ids]
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Take over a state, and with it another text encoder if one is trained."""
+        self._stale = self.text_encoder is not None
+        return super().load_state_dict(*args, **kwargs)
 
     def users(self, interaction: Any) -> torch.Tensor:
         """Return the backbone's user states, (batch, d), without gradient."""
@@ -80,7 +107,7 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
     def joint(self, ids: torch.Tensor) -> torch.Tensor:
         """Return latent vectors, (n,) ids to (n, latent): the item's if it is warm, its text's if cold."""
         e = self.alignment.item_encoder(self.item_vectors[ids])
-        q = self.alignment.text_encoder(self.text_vectors[ids])
+        q = self.alignment.text_encoder(self.texts(ids))
         return torch.where((self.degrees[ids] <= self.cold).unsqueeze(1), q, e)
 
     def predict(self, interaction: Any) -> torch.Tensor:
@@ -110,6 +137,21 @@ def refuse_other(saved: dict[str, Any] | None, name: str, here: str, key: str) -
             f"{key} is not the model this checkpoint was trained on ({here[:12]}, expected {there[:12]}); "
             "put that one back, or train again"
         )
+
+
+def _text_encoder(config: Any, dataset: Any, width: int) -> TextEncoder:
+    """Return the encoder to train, over the texts of the items (the control: of other items)."""
+    texts = np.array(item_texts(config, dataset), dtype=object)
+    if config["llm_shuffle_items"]:
+        texts = shuffled(texts, config["seed"])
+    name = str(config["allmrec_text_encoder"])
+    encoder = TextEncoder(name, texts.tolist())
+    if encoder.width != width:
+        raise UserError(
+            f"allmrec_text_encoder '{name}' makes {encoder.width} dimensions and llm_embedding "
+            f"'{config['llm_embedding']}' has {width}; name the encoder of that table"
+        )
+    return encoder
 
 
 def _text_vectors(config: Any, dataset: Any) -> tuple[torch.Tensor, str | None]:
