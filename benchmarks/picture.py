@@ -51,7 +51,7 @@ def draw(table: pd.DataFrame, metric: str) -> Figure:
     """
     settings = list(dict.fromkeys(table["setting"]))[::-1]
     panels = list(table.groupby(["dataset", "model"], sort=False))
-    figure = Figure(figsize=(3.1 * len(panels) + 1.4, 0.3 * len(settings) + 1.1))
+    figure = Figure(figsize=(3.1 * len(panels) + 1.4, 0.3 * len(settings) + 1.1), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axis, ((dataset, model), lines) in zip(axes, panels, strict=True):
         for _, line in lines.iterrows():
@@ -67,7 +67,6 @@ def draw(table: pd.DataFrame, metric: str) -> Figure:
         axis.tick_params(left=False)
         axis.set_axisbelow(True)
     figure.supxlabel(f"gain in {metric} over the plain model, %", fontsize=10)
-    figure.tight_layout()
     return figure
 
 

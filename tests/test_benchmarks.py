@@ -39,3 +39,19 @@ def test_scale(tmp_path: Path) -> None:
     one, two = json.loads(file.read_text())
     assert 1.5 < two["interactions"] / one["interactions"] < 2.5
     assert "from" in printed
+
+
+def test_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra [bench] is not installed")
+    places = {"dataset": "shop", "protocol": "masked", "model": "SGCL", "seeds": 3}
+    lines = [
+        {**places, "setting": name, "NDCG@10 gain": gain, "NDCG@10 p users": p}
+        for name, gain, p in (("host", None, None), ("var", 12.0, 0.001), ("shuffled", -3.0, 0.4))
+    ]
+    (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for picture in pictures:
+        program("picture", str(tmp_path), f"--output={picture}")
+    assert pictures[0].read_text() == pictures[1].read_text()
+    assert "<!-- var -->" in pictures[0].read_text()
+    assert "<!-- host -->" not in pictures[0].read_text()
