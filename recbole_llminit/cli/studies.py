@@ -32,7 +32,7 @@ def experiment(argv: list[str]) -> None:
     from recbole_llminit.experiment.study import Study
 
     lists = {name: getattr(args, name) for name in ("datasets", "models", "settings", "protocols", "seeds")}
-    study = Study.read(args.study).selected(_keys(parser, rest), **lists)
+    study = Study.read(args.study).selected(_keys(parser, rest), args.base, **lists)
     sys.argv = sys.argv[:1]  # RecBole's config reads it; the keys of a run are in its own file
     with _terminated_as_interrupted():
         failed = conduct(
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("datasets", "models", "protocols"):
         part.add_argument(f"--{name}", nargs="+", metavar="NAME")
     part.add_argument("--settings", nargs="+", metavar="NAME", help="of the study's; its base always runs")
+    part.add_argument("--base", metavar="NAME", help="the setting that the others are compared with")
     part.add_argument("--seeds", nargs="+", type=int, metavar="N")
     return parser
 

@@ -130,12 +130,15 @@ class Study:
                 if not isinstance(values, list) or not values:
                     raise UserError(f"tune: {model}'s {key} '{values}' must be a list of values")
 
-    def selected(self, keys: Mapping[str, Any], **chosen: Sequence[Any] | None) -> Study:
+    def selected(
+        self, keys: Mapping[str, Any], base: str | None = None, **chosen: Sequence[Any] | None
+    ) -> Study:
         """Narrow or replace the lists, and add keys of every run.
 
         Args:
             keys: Keys as YAML values. They win over the study's own, those that it varies or searches too
                 (a list: the values to vary); what a setting names is what it is, and stays.
+            base: The setting to compare with; None: the study's.
             chosen: Values for ``datasets``, ``models``, ``settings``, ``protocols`` and ``seeds``; None
                 keeps the study's. Settings are named; the base always stays.
 
@@ -143,12 +146,15 @@ class Study:
             UserError: If a setting does not exist.
         """
         given: dict[str, Any] = {name: list(values) for name, values in chosen.items() if values}
-        names = given.pop("settings", list(self.settings))
+        given["base"] = base or self.base
+        names = [given["base"], *given.pop("settings", self.settings)]
         for name in names:
             if name not in self.settings:
                 there = ", ".join(self.settings)
-                raise UserError(f"--settings: '{name}' is none of {there}.{nearest(name, self.settings)}")
-        kept = {name: self.settings[name] for name in self.settings if name in (self.base, *names)}
+                raise UserError(
+                    f"study {self.name}: '{name}' is none of {there}.{nearest(name, self.settings)}"
+                )
+        kept = {name: self.settings[name] for name in self.settings if name in names}
         given |= {"settings": kept, "optional": [name for name in self.optional if name in kept]}
         given["vary"] = {key: _as_list(keys[key]) if key in keys else own for key, own in self.vary.items()}
         given["keys"] = {**self.keys, **_without(self.vary, keys)}

@@ -107,8 +107,16 @@ def test_selected() -> None:
     assert len(cells(some, Path("d"))) == 2 * 2 * 2
     assert cells(some, Path("d"))[0].run.keys == {"epochs": 2, "protocol": "masked", "seed": 5}
     assert list(study().selected({}, settings=["var"]).settings) == ["host", "var"]  # with its base
-    with pytest.raises(UserError, match="--settings: 'vra' is none of host, var. Did you mean 'var'"):
+    assert list(
+        study(settings={"a": {}, "b": {}, "host": {}}).selected({}, "b", settings=["a"]).settings
+    ) == [
+        "a",
+        "b",
+    ]
+    with pytest.raises(UserError, match="study mine: 'vra' is none of host, var. Did you mean 'var'"):
         study().selected({}, settings=["vra"])
+    with pytest.raises(UserError, match="study mine: 'hots' is none of host, var"):
+        study().selected({}, "hots")
 
 
 def test_given_keys_win_over_what_is_varied_and_searched() -> None:
