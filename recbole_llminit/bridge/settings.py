@@ -43,7 +43,7 @@ class BridgeSettings:
     alpha: float
     beta: float
     cold: int
-    text_encoder: str | None
+    text_encoder: str | None = None
 
     @classmethod
     def from_config(cls, config: Any) -> BridgeSettings:
