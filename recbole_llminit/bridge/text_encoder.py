@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from recbole_llminit.embedding.encoder import sentence_transformer
 from recbole_llminit.embedding.load import find_table
-from recbole_llminit.embedding.table import load
+from recbole_llminit.embedding.table import card_of
 from recbole_llminit.embedding.text import read_items, texts_in_order
 from recbole_llminit.errors import UserError
 
@@ -69,7 +69,7 @@ def item_texts(config: Any, dataset: Any) -> list[str]:
         UserError: If there is neither, or no text.
     """
     file = find_table(config)
-    card = load(file).card
+    card = card_of(file)
     template = config["allmrec_text"] or (card.template if card else None)
     if template is None:
         raise UserError(

@@ -127,7 +127,7 @@ def load(file: Path) -> VectorTable:
     if not file.is_file():
         raise UserError(f"no vector table: {file} does not exist")
     ids, vectors = _read_text(file) if file.suffix == f".{ITEMEMB}" else _read_binary(file)
-    card = _read_card(file)
+    card = card_of(file)
     if card and card.vectors_sha256 != (actual := vectors_hash(ids, vectors)):
         raise UserError(
             f"{file} is not what its card describes (vectors {actual[:12]}, card "
@@ -136,7 +136,12 @@ def load(file: Path) -> VectorTable:
     return VectorTable(ids, vectors, card)
 
 
-def _read_card(file: Path) -> Card | None:
+def card_of(file: Path) -> Card | None:
+    """Return a table's card without reading the table; None for the text form without one.
+
+    Raises:
+        UserError: If the binary form has none, or the file in its place is no card.
+    """
     path = card_path(file)
     if not path.is_file():
         if file.suffix == f".{ITEMEMB}":
