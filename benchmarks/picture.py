@@ -2,7 +2,8 @@
 
 Example: python -m benchmarks.picture results/table1 results/controls --output results/gains.svg
 
-A filled dot is a gain or loss whose p over users, Holm-corrected, is below .05; a hollow one is not.
+A setting that several folders compare is drawn from the first of them. A filled dot is a gain or loss
+whose p over users, Holm-corrected, is below .05; a hollow one is not.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ try:
 except ImportError:
     raise SystemExit("error: the picture needs matplotlib; pip install 'recbole-llminit[bench]'") from None
 
+_LINE = ["dataset", "model", "setting"]
 _COLOURS = {True: "#1b7837", False: "#b2182b"}  # above and below the base
 
 
@@ -31,15 +33,22 @@ def main() -> None:
     parser.add_argument("--metric", default="NDCG@10", help="%(default)s")
     parser.add_argument("--output", type=Path, required=True, help=".svg, .png or .pdf")
     args = parser.parse_args()
-    table = pd.concat([pd.read_json(folder / "comparisons.jsonl", lines=True) for folder in args.studies])
-    table = table[table["protocol"] == args.protocol].dropna(subset=[f"{args.metric} gain"])
-    table = table.drop_duplicates(["dataset", "model", "setting"])
+    tables = [_gains(folder, args.protocol, args.metric) for folder in args.studies]
+    table = pd.concat(tables).drop_duplicates(_LINE)
     if table.empty:
         raise SystemExit(
             f"error: no gains in {args.metric} under protocol '{args.protocol}' in these studies"
         )
     mpl.rcParams["svg.hashsalt"] = "recbole_llminit"  # the same picture is the same file
     draw(table, args.metric).savefig(args.output, metadata={"Date": None}, bbox_inches="tight")
+
+
+def _gains(folder: Path, protocol: str, metric: str) -> pd.DataFrame:
+    table = pd.read_json(folder / "comparisons.jsonl", lines=True)
+    table = table[table["protocol"] == protocol].dropna(subset=[f"{metric} gain"])
+    if table.duplicated(_LINE).any():
+        raise SystemExit(f"error: {folder} varies a key; one line of the picture would stand for several")
+    return table
 
 
 def draw(table: pd.DataFrame, metric: str) -> Figure:

@@ -55,3 +55,7 @@ def test_picture(tmp_path: Path) -> None:
     assert pictures[0].read_text() == pictures[1].read_text()
     assert "<!-- var -->" in pictures[0].read_text()
     assert "<!-- host -->" not in pictures[0].read_text()
+    (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, [*lines, lines[1]])))
+    with pytest.raises(AssertionError, match="varies a key"):  # which size would the dot be of?
+        program("picture", str(tmp_path), f"--output={tmp_path / 'c.svg'}")
+    assert not (tmp_path / "c.svg").exists()

@@ -10,7 +10,7 @@ from recbole_llminit.errors import UserError
 
 _EXAMPLE = """examples:
   %(prog)s saved/demo/*.json                           print a table
-  %(prog)s host.json var.json --html report.html       and write a page with figures; the first is the base
+  %(prog)s host.json var.json --html report.html       and write a page; plain models are the base
   %(prog)s saved/experiment/table1                     the page of a study, in its folder"""
 
 

@@ -7,6 +7,7 @@ that two of them name is trained once; ``searches/`` holds the searches; ``<stud
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +16,18 @@ from typing import Any
 import yaml
 
 from recbole_llminit.errors import UserError
-from recbole_llminit.experiment.rows import row_of, write_rows
+from recbole_llminit.experiment.rows import refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.runner import Job, carry_out, workers
 from recbole_llminit.experiment.study import Cell, Run, Study, cells, with_best
 from recbole_llminit.experiment.summary import write_summary
 from recbole_llminit.ready import say
 from recbole_llminit.replacing import replacing
 
-# What every run of a study tells besides its metrics; no part of what it is, so not of its id either.
+# What a run of a study tells besides its metrics; no part of what it is, so not of its id either.
 _WATCHED = {"group_metrics": True, "table_statistics": True, "save_users": True, "show_progress": False}
-_FILES = ("protocol", "llm_embedding")  # keys whose values may be paths
+# Keys whose values may be paths: a run works in a folder of its own.
+_FILES = ("protocol", "llm_embedding", "candidates_file")
+_FOLDERS = ("backbone", "stage1", "first", "llm", "text_encoder")  # or files; after `allmrec_`
 
 
 def conduct(
@@ -68,17 +71,25 @@ def conduct(
     if dry_run:
         _list_jobs([*searches.values(), *(_run_job(cell.run, out, data_path) for cell in table)], searches)
         return {}
-    failed = _all(list(searches.values()), out, jobs, quiet) if train else {}
+    failed, wanted = _all(list(searches.values()), out, jobs, quiet) if train else {}, len(table)
     table = [cell if found is None else with_best(cell, found) for cell, found in _tuned(table, searches)]
     if train:
+        _rows(study, table, out, data_path)  # what is there already must fit before hours are spent
         failed |= _all([_run_job(cell.run, out, data_path) for cell in table], out, jobs, quiet)
-    rows = [row_of(cell, file) for cell in table if (file := _result(out, cell.run)).is_file()]
+    rows = _rows(study, table, out, data_path)
     if not (rows or train):
         raise UserError(f"{out / 'runs'} holds no result of study {study.name}; train it without --summarise")
     if rows:
         _summarise(study, rows, out / study.name, command, searches)
-        say(f"{out / study.name / 'summary.md'}: {len(rows)} of {len(table)} rows", quiet)
+        say(f"{out / study.name / 'summary.md'}: {len(rows)} of {wanted} rows", quiet)
     return failed
+
+
+def _rows(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the runs that are done."""
+    rows = [row_of(cell, file) for cell in table if (file := _result(out, cell.run)).is_file()]
+    refuse_mixed(rows, list(study.vary), data_path)
+    return rows
 
 
 def _summarise(
@@ -136,10 +147,15 @@ def _carried_keys(run: Run, data_path: Path) -> dict[str, Any]:
     """Return a run's keys for a process in another folder."""
     paths = {
         key: str(Path(value).resolve())
-        for key in _FILES
-        if isinstance(value := run.keys.get(key), str) and Path(value).is_file()
+        for key in (*_FILES, *(f"allmrec_{name}" for name in _FOLDERS))
+        if isinstance(value := run.keys.get(key), str) and _is_path(key, Path(value))
     }
-    return {**run.keys, **paths, **_WATCHED, "data_path": str(data_path)}
+    return {**_WATCHED, **run.keys, **paths, "data_path": str(data_path)}
+
+
+def _is_path(key: str, value: Path) -> bool:
+    """Tell a path from a name; candidates are drawn into a file that is not there yet."""
+    return key == "candidates_file" or value.is_file() or (key not in _FILES and value.is_dir())
 
 
 def _result(out: Path, run: Run) -> Path:
@@ -157,19 +173,21 @@ def _searches(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -
     """Return the search of each group of cells that differ in the seed alone; its seed is the first one."""
     found: dict[Any, Job] = {}
     for cell in table:
-        space = study.tune.get(cell.model)
+        own = study.settings[cell.setting]  # what a setting names is what it is, and is not searched
+        space = {key: some for key, some in study.tune.get(cell.model, {}).items() if key not in own}
         if space and cell.search not in found:
             found[cell.search] = _search_job(cell.run, space, out, data_path)
     return found
 
 
 def _search_job(run: Run, space: dict[str, list[Any]], out: Path, data_path: Path) -> Job:
-    lines = "".join(f"{key} choice {json.dumps(values)}\n" for key, values in space.items())
+    lines = "".join(f"{key} choice {values!r}\n" for key, values in space.items())  # read by eval
     searched = Run(run.model, run.dataset, {**run.keys, "searched": lines})
     result = out / "searches" / f"{searched.id}.json"
     watched = dict.fromkeys(("group_metrics", "table_statistics", "save_users"), False)
     flags = (f"--model={run.model}", f"--dataset={run.dataset}", "--quiet", f"--output_file={result}")
-    space_flags = ("--params_file=space.test", "--algo=exhaustive")
+    points = math.prod(map(len, space.values()))  # all of them: no stop before the best one
+    space_flags = ("--params_file=space.test", "--algo=exhaustive", f"--early_stop={points}")
     keys = {**_carried_keys(run, data_path), **watched}
     return Job(searched.id, "tune", (*flags, *space_flags), keys, result, {"space.test": lines})
 

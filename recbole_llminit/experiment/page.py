@@ -10,7 +10,7 @@ import yaml
 
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
-from recbole_llminit.experiment.summary import compare, shown
+from recbole_llminit.experiment.summary import NOTES, compare, explained, shown
 from recbole_llminit.report import figures
 from recbole_llminit.report.compose import parts_of, write
 from recbole_llminit.report.entries import of_rows
@@ -31,6 +31,8 @@ def report_study(folder: Path) -> Path:
     headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
     entries = of_rows(rows, runs, study.base, list(study.vary))
     parts = [*headline, *_sweeps(study, table), *parts_of(entries, study.metrics[-1].lower())]
+    if (folder / NOTES).is_file():
+        parts.append(explained((folder / NOTES).read_text(encoding="utf-8").splitlines()))
     return write(folder / "report.html", study.name, study.about, parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from recbole_llminit.errors import UserError
 from recbole_llminit.experiment.study import Cell
+from recbole_llminit.prepare.card import read_card
 from recbole_llminit.replacing import replacing
 from recbole_llminit.report.table import read_result
 
@@ -35,7 +36,6 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
         "dataset": cell.dataset,
         "protocol": cell.protocol,
         "model": cell.model,
-        **{key: str(value) for key, value in cell.varied},
         "setting": cell.setting,
         "seed": cell.seed,
         "run": cell.run.id,
@@ -50,10 +50,54 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
         "train_seconds": result["seconds"]["train"],
         "parameters": result["parameters"],
         "peak_memory_bytes": result["peak_memory_bytes"],
+        **result["counts"],
+        "data": _hashes(result["data"]),
         "vectors": result["vectors"],
         "versions": json.dumps(result["versions"], sort_keys=True),
         **{f"effective_rank_{name}": table["effective_rank"] for name, table in tables.items()},
+        **{key: str(value) for key, value in cell.varied},  # last: `epochs` may be varied
     }
+
+
+def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_path: Path) -> None:
+    """Refuse results of a study that were made from different data or vectors: they can't be compared.
+
+    Args:
+        rows: A study's rows.
+        vary: The columns of what is varied.
+        data_path: Folder of datasets, for their cards.
+
+    Raises:
+        UserError: If a dataset's results were made from different data, from data other than the card's
+            now, or with different vectors under one name.
+    """
+    first: dict[tuple[Any, ...], tuple[str, Any]] = {}
+    for row in rows:
+        card, of_data = _hashes(read_card(data_path / row["dataset"])), row["data"]
+        data = (*(row[count] for count in ("users", "items", "interactions")), of_data)
+        table = json.loads(row["keys"]).get("llm_embedding")
+        for what, value in (
+            (("data", row["dataset"], row["protocol"], *(row[key] for key in vary)), data),
+            (("vectors", row["dataset"], table), row["vectors"]),
+        ):
+            if value is None:  # a plain model reads no vectors
+                continue
+            run, seen = first.setdefault(what, (row["run"], value))
+            if seen != value:
+                raise UserError(
+                    f"results {run} and {row['run']} were made from different {what[0]} under the name "
+                    f"'{row['dataset']}'; remove the older ones or name another --out"
+                )
+        if card and of_data and card != of_data:
+            raise UserError(
+                f"result {row['run']} was made from other data than {data_path / row['dataset']} holds now; "
+                "remove such results or name another --out"
+            )
+
+
+def _hashes(card: Mapping[str, Any] | None) -> str | None:
+    """Return the hashes of a dataset's files as one text; None where no card tells them."""
+    return json.dumps(card["sha256"], sort_keys=True) if card else None
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path) -> None:

@@ -158,21 +158,25 @@ def _environment() -> dict[str, str]:
 
 def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
     """Run one job in an empty folder; return None if its result is there, else what went wrong."""
+    if job.result.is_file():  # another study was faster
+        return None
     place = folder / "work" / f"{job.name}-{os.getpid()}"  # another study may run the same job now
-    log_file = folder / "logs" / f"{job.name}.log"
+    written, log_file = place.with_name(f"{place.name}.log"), folder / "logs" / f"{job.name}.log"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     log_file.parent.mkdir(parents=True, exist_ok=True)
     for name, text in {"keys.yaml": yaml.safe_dump(job.keys), **job.files}.items():
         (place / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "recbole_llminit.cli", job.verb, *job.flags, "--config_files=keys.yaml"]
-    with log_file.open("wb") as log:
+    with written.open("wb") as log:
         child = children.start(command, place, log)
         code = child.wait() if child else 1
     shutil.rmtree(place, ignore_errors=True)
     if code == 0 and job.result.is_file():
-        log_file.unlink()
+        written.unlink()
+        log_file.unlink(missing_ok=True)  # of an earlier failure
         return None
+    written.replace(log_file)
     return f"{_last_words(log_file)} (exit code {code}, {log_file})"
 
 

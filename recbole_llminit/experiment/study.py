@@ -111,8 +111,8 @@ class Study:
         """Refuse names that nothing answers to.
 
         Raises:
-            UserError: If the base or an optional setting is no setting, a seed no number, or what is to
-                be searched no list.
+            UserError: If the base or an optional setting is no setting, a seed no number, what is to be
+                searched no list, or keys decide what the study's own lists do.
         """
         if self.name in _FOLDERS or Path(self.name).name != self.name:
             raise UserError(f"a study can't be called '{self.name}': its results go to a folder of that name")
@@ -125,6 +125,12 @@ class Study:
         for seed in self.seeds:
             if isinstance(seed, bool) or not isinstance(seed, int):
                 raise UserError(f"study {self.name}: seed '{seed}' is not a whole number")
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        for keys in (self.keys, self.vary, *self.per_model.values(), *self.settings.values()):
+            for key in sorted({"dataset", "protocol", "seed"}.intersection(keys)):
+                raise UserError(f"study {self.name}: '{key}' is no key of a setting; list it in '{key}s'")
         for model, space in self.tune.items():
             for key, values in space.items():
                 if not isinstance(values, list) or not values:
@@ -138,7 +144,8 @@ class Study:
         Args:
             keys: Keys as YAML values. They win over the study's own, those that it varies or searches too
                 (a list: the values to vary); what a setting names is what it is, and stays.
-            base: The setting to compare with; None: the study's.
+            base: The setting to compare with; None: the study's. With another one, the study gets
+                another name, and so a folder of its own.
             chosen: Values for ``datasets``, ``models``, ``settings``, ``protocols`` and ``seeds``; None
                 keeps the study's. Settings are named; the base always stays.
 
@@ -147,6 +154,8 @@ class Study:
         """
         given: dict[str, Any] = {name: list(values) for name, values in chosen.items() if values}
         given["base"] = base or self.base
+        if given["base"] != self.base:
+            given["name"] = f"{self.name}_against_" + re.sub(r"\W+", "_", given["base"])
         names = [given["base"], *given.pop("settings", self.settings)]
         for name in names:
             if name not in self.settings:
@@ -276,7 +285,7 @@ def _run(
     keys.pop("model", None)
     if name == model:  # a plain model reads no vectors: their keys would only make the same run twice
         keys = {key: value for key, value in keys.items() if not _of_vectors(key)}
-    return Run(str(name), dataset, {**keys, "protocol": keys.get("protocol", protocol), "seed": seed})
+    return Run(str(name), dataset, {**keys, "protocol": protocol, "seed": seed})
 
 
 def _without(names: Mapping[str, Any], keys: Mapping[str, Any]) -> Keys:

@@ -21,6 +21,8 @@ from recbole_llminit.report.observe import users_file
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.table import label
 
+NOTES = "notes.txt"  # what is said below the tables, for the report
+
 
 def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
     """Return one line per cell of the table, over its seeds.
@@ -127,8 +129,9 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
     said = [
         f"Mean over seeds, ± half of the 95 % t-interval. Gains are over '{study.base}' of the same model, "
         "over the seeds that both have. p: paired t-test over seeds; p (users): paired over users, each "
-        "user's mean over seeds; both Holm-corrected for the comparisons of a table. A seed decides the "
-        "split, the sampling and the draws of a start. Masked and unmasked numbers are not comparable.",
+        "user's mean over seeds; both Holm-corrected for the comparisons of a table, each metric by "
+        "itself. A seed decides the split, the sampling and the draws of a start. Masked and unmasked "
+        "numbers are not comparable.",
         f"Seeds: {', '.join(map(str, sorted(rows['seed'].unique())))}. Keys of every run: "
         f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}; settings: "
         f"{json.dumps(study.settings)}. A setting without an llm_* key is the plain model. Seconds are a "
@@ -142,7 +145,7 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
 
 
 def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, Any]) -> None:
-    """Write ``summary.md``, ``summary.html`` and ``comparisons.jsonl`` of the rows in a study's folder.
+    """Write ``summary.md``, ``summary.html``, ``comparisons.jsonl`` and ``notes.txt`` of a study's rows.
 
     Args:
         study: The study.
@@ -157,6 +160,7 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
         ("summary.md", as_markdown(study, tables, said)),
         ("summary.html", as_html(study, tables, said)),
         ("comparisons.jsonl", table.to_json(orient="records", lines=True)),
+        (NOTES, "\n".join(said) + "\n"),
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -175,5 +179,9 @@ def as_markdown(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str
 def as_html(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
     """Return the summary as a page that needs no other file."""
     parts = [(title, table_of(head, rows)) for title, head, rows in tables]
-    parts.append(("How to read it", "".join(f"<p>{html.escape(line)}</p>" for line in said)))
-    return page(study.name, study.about, parts)
+    return page(study.name, study.about, [*parts, explained(said)])
+
+
+def explained(said: Sequence[str]) -> tuple[str, str]:
+    """Return the notes as the last part of a page."""
+    return "How to read it", "".join(f"<p>{html.escape(line)}</p>" for line in said)

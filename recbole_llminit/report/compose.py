@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ Parts = list[tuple[str, str]]
 
 
 def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) -> Path:
-    """Write the report of result files; the first of each backbone is what others are compared with.
+    """Write the report of result files; the first plain model of each backbone is the base of the others.
 
     Raises:
         UserError: If a file is no result file.
@@ -53,8 +52,8 @@ def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
 def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
     """Return the parts that results give, dataset by dataset and protocol by protocol."""
     parts: Parts = []
-    for (dataset, protocol), found in groupby(entries, key=lambda entry: entry.place[:2]):
-        some = list(found)
+    for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
+        some = [entry for entry in entries if entry.place[:2] == (dataset, protocol)]
         where = f"{dataset}, {label(protocol)}"
         parts.append((f"Training curves: {where}", figures.curves(some)))
         parts += [(f"{title}: {where}", figures.gains(some, by, metric)) for by, title in _GROUPS.items()]
@@ -67,16 +66,15 @@ def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
 
 def _cold(entries: Sequence[Entry], metric: str) -> str:
     """Return a table of warm, cold and all items, means over seeds; nothing where no item is cold."""
-    means = pd.concat([figures.group_means(entries, by, metric) for by in ("all", "items")])
-    if means.empty or "cold" not in set(means["bucket"]):
+    values = pd.concat([figures.group_values(entries, by, metric) for by in ("all", "items")])
+    if values.empty or "cold" not in set(values["bucket"]):
         return ""
-    wide = means.pivot_table(index=["group", "setting"], columns="bucket", values="value", sort=False)
-    columns = ["all", "warm", "cold"]
-    rows = [
-        [str(line["group"]), str(line["setting"]), *(f"{line[name]:.4f}" for name in columns)]
-        for _, line in wide.reset_index().iterrows()
-    ]
-    return table_of(["backbone", "setting", *columns], rows)
+    columns, rows = ["all", "warm", "cold"], []
+    for (group, setting), cell in values.groupby(["group", "setting"], sort=False):
+        means = cell.groupby("bucket")["value"].mean()
+        seeds = str(cell["seed"].nunique())
+        rows.append([str(group), str(setting), seeds, *(f"{means[name]:.4f}" for name in columns)])
+    return table_of(["backbone", "setting", "seeds", *columns], rows)
 
 
 def _ranks(entries: Sequence[Entry]) -> str:

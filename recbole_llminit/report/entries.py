@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ import pandas as pd
 from recbole_llminit.registry import host_name
 from recbole_llminit.report.observe import users_file
 from recbole_llminit.report.table import read_result
+
+Place = tuple[str, str, str]
+# Config keys in which the runs of one setting may differ.
+_NO_SETTING = {
+    *("seed", "result_file", "data_path", "checkpoint_dir", "resume", "show_progress", "state", "worker"),
+    *("use_gpu", "gpu_id", "device", "local_rank"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Entry:
     file: Path
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> Place:
         """What entries have in common that can be compared."""
         return (self.dataset, self.protocol, self.group)
 
@@ -39,16 +47,30 @@ class Entry:
 
 
 def of_files(files: Sequence[Path]) -> list[Entry]:
-    """Return the entries of result files; the first of a dataset, protocol and backbone is the base."""
+    """Return the entries of result files.
+
+    Files that differ in the seed alone are of one setting. The base of a dataset, protocol and backbone is
+    its first plain model, and where there is none the first setting.
+    """
+    results = [(file, read_result(file)) for file in files]
+    named: dict[Place, dict[str, str]] = {}  # what a setting is -> its name
     entries: list[Entry] = []
-    for file in files:
-        result = read_result(file)
+    for file, result in results:
         place = (result["dataset"], result["protocol"], host_name(result["model"]))
-        others = [entry for entry in entries if entry.place == place]
-        taken = {entry.setting for entry in others}
-        name = result["model"] if result["model"] not in taken else f"{result['model']} ({file.stem})"
-        entries.append(Entry(*place, name, int(result["seed"]), not others, result, file))
-    return entries
+        spec, model, names = _spec(result), result["model"], named.setdefault(place, {})
+        if spec not in names:
+            names[spec] = model if model not in names.values() else f"{model} ({file.stem})"
+        entries.append(Entry(*place, names[spec], int(result["seed"]), False, result, file))
+    bases: dict[Place, str] = {}
+    for entry in sorted(entries, key=lambda entry: entry.result["model"] != entry.group):  # plain ones first
+        bases.setdefault(entry.place, entry.setting)
+    return [replace(entry, is_base=entry.setting == bases[entry.place]) for entry in entries]
+
+
+def _spec(result: dict[str, Any]) -> str:
+    """Return what makes a run's setting: the model, and all keys but the seed and those of the machine."""
+    keys = {key: value for key, value in result["config"].items() if key not in _NO_SETTING}
+    return json.dumps([result["model"], keys], sort_keys=True, default=str)
 
 
 def of_rows(rows: pd.DataFrame, runs: Path, base: str, vary: Sequence[str]) -> list[Entry]:

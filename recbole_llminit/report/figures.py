@@ -55,36 +55,42 @@ def spectra(entries: Sequence[Entry]) -> str:
 
 
 def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
-    """Show by how many percent each setting is above the base, group by group, over all seeds.
+    """Show by how many percent each setting is above the base, group by group, over the seeds both have.
 
     Args:
         entries: Entries of one dataset and protocol.
         by: ``user activity`` or ``item popularity``.
         metric: Such as ``ndcg@10``.
     """
-    means = group_means(entries, by, metric)
+    values = group_values(entries, by, metric)
     panels: Panels = {}
-    if means.empty:
+    if values.empty:
         return ""
-    for where, cell in means.groupby(["group", "setting", "is_base"], sort=False):
+    for where, cell in values.groupby(["group", "setting", "is_base"], sort=False):
         group, setting, is_base = where
-        same = means[(means["group"] == group) & means["is_base"]].set_index("bucket")["value"]
-        if is_base or same.empty:
+        base = values[(values["group"] == group) & values["is_base"]]
+        both = set(base["seed"]) & set(cell["seed"])
+        if is_base or not both:
             continue
-        values = cell.set_index("bucket")["value"]
-        gain = (100 * (values / same[same > 0] - 1)).reindex(values.index).round(1)
+        ours, theirs = (_means(some[some["seed"].isin(both)]) for some in (cell, base))
+        gain = (100 * (ours / theirs[theirs > 0] - 1)).reindex(ours.index).round(1)
         bar = go.Bar(x=[f"{name} " for name in gain.index], y=gain.tolist())  # a blank: no number, no date
         panels.setdefault(str(group), []).append((str(setting), bar))
     return _figure(panels, _names(entries), by, f"gain in {metric}, %")
 
 
-def group_means(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
-    """Return a metric's mean over seeds for each backbone, setting and bucket; empty if none is stored."""
+def _means(values: pd.DataFrame) -> Any:
+    return values.groupby("bucket", sort=False)["value"].mean()
+
+
+def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
+    """Return a metric of each backbone, setting, seed and bucket; empty if none is stored."""
     rows = [
         {
             "group": entry.group,
             "setting": entry.setting,
             "is_base": entry.is_base,
+            "seed": entry.seed,
             "bucket": row["group"],
             "value": row["metrics"][metric],
         }
@@ -92,10 +98,7 @@ def group_means(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
         for row in entry.result.get("groups") or []
         if row["by"] == by and metric in row["metrics"]
     ]
-    keys = ["group", "setting", "is_base", "bucket"]
-    return (
-        pd.DataFrame(rows).groupby(keys, sort=False)["value"].mean().reset_index() if rows else pd.DataFrame()
-    )
+    return pd.DataFrame(rows)
 
 
 def sweep(table: pd.DataFrame, key: str, metric: str) -> str:

@@ -12,17 +12,18 @@ import pandas as pd
 
 from recbole_llminit.embedding.text import read_items
 from recbole_llminit.errors import UserError
-from recbole_llminit.report.entries import Entry, first_seeds
+from recbole_llminit.report.entries import Entry
 from recbole_llminit.report.observe import users_file
 
 _PEOPLE, _HISTORY = 12, 15
 
 
 def pair_of(entries: Sequence[Entry]) -> tuple[Entry, Entry] | None:
-    """Return a base and the setting that validation likes best beside it, both with stored users."""
-    stored = [entry for entry in first_seeds(entries) if entry.has_users]
-    for base in (entry for entry in stored if entry.is_base):
-        others = [entry for entry in stored if entry.place == base.place and not entry.is_base]
+    """Return a base and, of its seed, the setting that validation likes best; both with stored users."""
+    stored = [entry for entry in entries if entry.has_users]
+    for base in sorted((entry for entry in stored if entry.is_base), key=lambda entry: entry.seed):
+        same = [entry for entry in stored if (entry.place, entry.seed) == (base.place, base.seed)]
+        others = [entry for entry in same if not entry.is_base]
         if others:
             return base, max(others, key=_valid)
     return None

@@ -16,7 +16,9 @@ import pytest
 import yaml
 
 from recbole_llminit import cli
+from recbole_llminit.experiment import conduct
 from recbole_llminit.experiment.rows import read_rows
+from recbole_llminit.experiment.study import Study, cells
 from tests.conftest import World, tastes
 
 BASE: dict[str, Any] = {
@@ -97,17 +99,17 @@ def repeated(world: World, rows: pd.DataFrame) -> None:
 @pytest.mark.slow
 def test_a_search_by_validation_decides_the_runs(planted: World) -> None:
     pytest.importorskip("hyperopt")
-    space = {"BPR": {"learning_rate": [0.01, 0.0000001]}}
+    space = {"BPR": {"learning_rate": [0.01, 0.0000001], "shuffle": [True]}}
     study = written("tuned.yaml", tune=space, seeds=[1], settings={"host": {}})
     assert cli.main(command(study, planted, "--out=out", "--quiet", "--epochs=8")) == 0
     (search,) = Path("out/searches").glob("*.json")
     found = json.loads(search.read_text())
-    assert found["best"] == {"learning_rate": 0.01}
+    assert found["best"] == {"learning_rate": 0.01, "shuffle": True}
     assert len(found["trials"]) == 2
     (row,) = read_rows(Path("out/tuned")).to_dict("records")
     assert json.loads(row["keys"])["learning_rate"] == 0.01
     assert (
-        'Best of tastes, BPR, host, masked: {"learning_rate": 0.01}'
+        'Best of tastes, BPR, host, masked: {"learning_rate": 0.01, "shuffle": true}'
         in Path("out/tuned/summary.md").read_text()
     )
 
@@ -133,6 +135,35 @@ def test_a_terminated_study_leaves_no_process_behind(planted: World) -> None:
         for process in (study, *children):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def test_what_a_setting_names_is_not_searched(planted: World) -> None:
+    space = {"BPR": {"learning_rate": [0.1, 0.2, 0.3], "reg_weight": [0.1, 0.2]}}
+    settings = {"host": {}, "slow": {"learning_rate": 0.001}, "fixed": {"learning_rate": 1, "reg_weight": 1}}
+    study = Study.of({**BASE, "tune": space, "settings": settings}, Path("s.yaml"))
+    table = cells(study, planted.root)
+    jobs = conduct._searches(study, table, Path("out"), planted.root)
+    found = {search[2]: job for search, job in jobs.items()}
+    assert found["host"].files["space.test"].split() == (
+        ["learning_rate", "choice", "[0.1,", "0.2,", "0.3]", "reg_weight", "choice", "[0.1,", "0.2]"]
+    )
+    assert "--early_stop=6" in found["host"].flags  # no search ends before it has seen the whole grid
+    assert found["slow"].files["space.test"] == "reg_weight choice [0.1, 0.2]\n"
+    assert "fixed" not in found
+
+
+def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
+    """Files and folders are named in full; candidates also before they are drawn; names stay names."""
+    Path("sasrec").mkdir()
+    Path("masked").mkdir()
+    keys = {"candidates_file": "c.jsonl", "allmrec_backbone": "sasrec", "allmrec_llm": "org/model"}
+    study = Study.of({**BASE, "keys": {**keys, "save_users": False}}, Path("s.yaml"))
+    carried = conduct._carried_keys(cells(study, planted.root)[0].run, planted.root)
+    here = Path.cwd()
+    assert carried["candidates_file"] == str(here / "c.jsonl")
+    assert carried["allmrec_backbone"] == str(here / "sasrec")
+    assert (carried["allmrec_llm"], carried["protocol"]) == ("org/model", "masked")
+    assert (carried["save_users"], carried["group_metrics"]) == (False, True)  # a study's own keys win
 
 
 def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFixture[str]) -> None:

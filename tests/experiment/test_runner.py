@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from recbole_llminit.errors import UserError
 from recbole_llminit.experiment import runner
 from recbole_llminit.experiment.runner import Job, carry_out, workers
 
+PYTHON = sys.executable
 STAND_IN = f"""#!{sys.executable}
 import pathlib, sys, time, yaml
 keys = yaml.safe_load(pathlib.Path("keys.yaml").read_text())
@@ -64,7 +68,46 @@ def test_a_failure_is_told_and_stops_nobody() -> None:
     assert failed["bad"] == "error: no such thing (exit code 1, x/logs/bad.log)"
     assert job("good").result.is_file()
     assert not job("bad").result.is_file()
+    assert [log.name for log in Path("x").glob("*/*")] == ["bad.log"]
     assert carry_out([job("bad")], Path("x"), 1, quiet=True) == {}  # mended, it runs again
+    assert not list(Path("x").glob("*/*"))
+
+
+TWO_STUDIES = """
+import sys
+from pathlib import Path
+from recbole_llminit.experiment import runner
+from tests.experiment.test_runner import job
+runner.sys.executable, own = sys.argv[1:]
+jobs = [job("shared", sleep=1), job(own)]
+print(runner.carry_out(jobs, Path("x"), 1, quiet=True))
+"""
+
+
+def test_two_studies_may_do_the_same_job_at_once() -> None:
+    Path("two.py").write_text(TWO_STUDIES)
+    start = [PYTHON, "two.py", sys.executable]
+    root = str(Path(__file__).parents[2])
+    both = [
+        subprocess.Popen([*start, own], env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE)
+        for own in ("a", "b")
+    ]
+    assert [study.communicate()[0] for study in both] == [b"{}\n", b"{}\n"]
+    assert {file.stem for file in Path("out").iterdir()} == {"shared", "a", "b"}
+    assert not list(Path("x").glob("*/*"))
+
+
+def test_what_is_done_meanwhile_is_not_done_again() -> None:
+    first, second = job("a", sleep=1), job("b", fail="it ran after all")
+    study = threading.Thread(target=carry_out, args=([first, second], Path("x"), 1, True))
+    study.start()
+    while not Path("x/work").exists():
+        time.sleep(0.01)
+    Path("out").mkdir(exist_ok=True)
+    second.result.write_text("from elsewhere")
+    study.join()
+    assert second.result.read_text() == "from elsewhere"
+    assert not list(Path("x").glob("logs/*"))
 
 
 def test_several_at_once() -> None:

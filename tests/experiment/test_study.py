@@ -113,6 +113,8 @@ def test_selected() -> None:
         "a",
         "b",
     ]
+    assert study().selected({}, "host").name == "mine"
+    assert study().selected({}, "var").name == "mine_against_var"  # in a folder of its own
     with pytest.raises(UserError, match="study mine: 'vra' is none of host, var. Did you mean 'var'"):
         study().selected({}, settings=["vra"])
     with pytest.raises(UserError, match="study mine: 'hots' is none of host, var"):
@@ -143,6 +145,12 @@ def test_given_keys_win_over_what_is_varied_and_searched() -> None:
         ({"optional": ["MoRec"]}, "'MoRec' is none of its settings"),
         ({"name": "runs"}, "a study can't be called 'runs'"),
         ({"seeds": ["one"]}, "seed 'one' is not a whole number"),
+        (
+            {"settings": {"host": {"protocol": "paper"}}},
+            "'protocol' is no key of a setting; list it in 'protocols'",
+        ),
+        ({"vary": {"seed": [1, 2]}}, "'seed' is no key of a setting; list it in 'seeds'"),
+        ({"keys": {"dataset": "x"}}, "'dataset' is no key of a setting"),
     ],
 )
 def test_what_a_study_may_not_be(changes: dict[str, Any], message: str) -> None:

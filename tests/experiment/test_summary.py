@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from scipy import stats
 
 from recbole_llminit.errors import UserError
-from recbole_llminit.experiment.rows import read_rows, row_of, write_rows
+from recbole_llminit.experiment.rows import read_rows, refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.statistics import holm
 from recbole_llminit.experiment.study import Study, cells
 from recbole_llminit.experiment.summary import compare, write_summary
+from recbole_llminit.prepare.card import DataCard
 from recbole_llminit.report.observe import save_users
 
 STUDY = Study.of(
@@ -43,6 +45,8 @@ def result(model: str, value: float, **more: Any) -> dict[str, Any]:
         "epochs": 5,
         "parameters": 1234567,
         "peak_memory_bytes": 10,
+        "counts": {"users": 9, "items": 8, "interactions": 72},
+        "data": None,
         "vectors": "ab" * 32 if model != "BPR" else None,
         "versions": {"recbole": "1.2.1"},
         "curve": {"valid": [0.1, 0.2]},
@@ -132,7 +136,52 @@ def test_summary_files() -> None:
         "summary.md",
         "summary.html",
         "comparisons.jsonl",
+        "notes.txt",
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"interactions": 71}, "r1 and r5 were made from different data under the name 'tastes'"),
+        ({"data": "cd" * 32}, "r1 and r5 were made from different data"),
+        ({"vectors": "cd" * 32}, "r4 and r5 were made from different vectors"),
+    ],
+)
+def test_results_of_other_data_are_refused(change: dict[str, Any], message: str) -> None:
+    some = [row | {"run": f"r{n}"} for n, row in enumerate(rows(Path("s/runs")), start=1)]
+    refuse_mixed(some, [], Path("data"))
+    some[4] |= change
+    with pytest.raises(UserError, match=message):
+        refuse_mixed(some, [], Path("data"))
+    some[4]["keys"] = '{"llm_embedding": "minilm"}'
+    if "vectors" in change:
+        refuse_mixed(some, [], Path("data"))  # another name may stand for other vectors
+
+
+def test_results_of_data_that_are_no_more_are_refused() -> None:
+    some = [row | {"data": '{"tastes.inter": "ab"}'} for row in rows(Path("s/runs"))]
+    refuse_mixed(some, [], Path("data"))
+    card = {field.name: None for field in fields(DataCard)} | {"sha256": {"tastes.inter": "ab"}}
+    file = Path("data/tastes/card.json")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(card))
+    refuse_mixed(some, [], Path("data"))
+    file.write_text(json.dumps(card | {"sha256": {"tastes.inter": "cd"}}))
+    with pytest.raises(UserError, match="was made from other data than data/tastes holds now"):
+        refuse_mixed(some, [], Path("data"))
+
+
+def test_epochs_may_be_varied() -> None:
+    """The column of the epochs that were trained gives way to the one that tells the cells apart."""
+    study = replace(STUDY, vary={"epochs": [1, 300]})
+    values = []
+    for cell in cells(study, Path("data")):
+        Path("r.json").write_text(json.dumps(result(cell.run.model, VALUES[cell.setting][cell.seed - 1])))
+        values.append(row_of(cell, Path("r.json")))
+    table = compare(study, pd.DataFrame(values), Path("s/runs"))
+    assert table["epochs"].tolist() == ["1", "1", "1", "300", "300", "300"]
+    assert table["NDCG@10 gain"].notna().sum() == 4
 
 
 def test_unrounded_metrics_win_and_wrong_rows_are_refused() -> None:

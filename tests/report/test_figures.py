@@ -52,6 +52,13 @@ def test_gains_are_of_means_over_seeds() -> None:
     assert figures.gains(ENTRIES[:2], "user activity", "ndcg@10") == ""
 
 
+def test_gains_are_over_the_seeds_that_both_have() -> None:
+    """Of var there is seed 1 alone: .15 / .10, though the host's mean is .12."""
+    (bars,) = traces(figures.gains(ENTRIES[:3], "user activity", "ndcg@10"))
+    assert dict(zip([x.strip() for x in bars["x"]], bars["y"], strict=True))["1-4"] == 50
+    assert figures.gains([*ENTRIES[1:3]], "user activity", "ndcg@10") == ""  # no seed in common
+
+
 def test_curves_and_spectra_are_of_the_first_seed() -> None:
     curve = {"metric": "ndcg@10", "epochs": [1, 3], "valid": [0.1, 0.2], "loss": []}
     table = {"item_embedding": {"singular_values": [4.0, 2.0, 1.0]}}

@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +17,7 @@ import yaml
 from recbole_llminit import cli
 from recbole_llminit.experiment.rows import row_of, write_rows
 from recbole_llminit.experiment.study import Study, cells
+from recbole_llminit.report.compose import parts_of
 from recbole_llminit.report.entries import first_seeds, of_files
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.people import pair_of, titles_of
@@ -23,6 +26,7 @@ from tests.conftest import World, run, tastes
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 WATCHED = {"group_metrics": True, "table_statistics": True, "save_users": True}
+GROUPS = {"groups": [{"by": "user activity", "group": "1-4", "users": 5, "metrics": {"ndcg@10": 0.1}}]}
 STUDY = {
     "name": "sizes",
     "about": "Is <bigger> better?",
@@ -145,6 +149,58 @@ def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> No
     assert first_seeds(entries) == entries
     assert titles_of(entries[0].result) == {}  # no .item file: tokens are shown
     assert "<li>i" in text
+
+
+def result_file(name: str, model: str, protocol: str, seed: int, **config: Any) -> Path:
+    """Write a result file of which only what it is matters."""
+    result = {"model": model, "dataset": "tastes", "protocol": protocol, "seed": seed}
+    file = Path(f"{name}.json")
+    file.write_text(
+        json.dumps(result | {"test": {}, "seconds": {}, "config": {"seed": seed, "n_layers": 2, **config}})
+    )
+    return file
+
+
+def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
+    """The plain model is the base, wherever its files stand, and protocols are told apart."""
+    files = [
+        result_file(f"{letter}-{protocol}-{seed}", model, protocol, seed, **more)
+        for letter, model, more in (
+            ("a", "LLMInitBPR", {"llm_selection": "var"}),
+            ("b", "LLMInitBPR", {"llm_selection": "svd"}),
+            ("c", "BPR", {}),
+        )
+        for protocol in ("masked", "paper")
+        for seed in (1, 2)
+    ]
+    entries = of_files(files)
+    names = {
+        (entry.file.stem, entry.setting, entry.is_base) for entry in entries if entry.protocol == "paper"
+    }
+    assert names == {
+        ("a-paper-1", "LLMInitBPR", False),
+        ("a-paper-2", "LLMInitBPR", False),
+        ("b-paper-1", "LLMInitBPR (b-paper-1)", False),
+        ("b-paper-2", "LLMInitBPR (b-paper-1)", False),
+        ("c-paper-1", "BPR", True),
+        ("c-paper-2", "BPR", True),
+    }
+    titles = [title for title, _ in parts_of([replace(e, result=GROUPS) for e in entries], "ndcg@10")]
+    assert [title for title in titles if title.startswith("Gain by user activity")] == [
+        f"Gain by user activity (training interactions of the user): tastes, {protocol}"
+        for protocol in ("masked", "unmasked")
+    ]
+
+
+def test_two_people_of_one_seed_stand_side_by_side() -> None:
+    """A list is only right beside the history and the item of its own split."""
+    made = [("a", "BPR", 1), ("b", "BPR", 2), ("c", "LLMInitBPR", 2), ("d", "LLMInitBPR", 3)]
+    files = [result_file(name, model, "masked", seed) for name, model, seed in made]
+    for file in files:
+        file.with_suffix(".users.parquet").touch()
+    entries = of_files(files)
+    assert [entry.file.stem for entry in pair_of(entries) or ()] == ["b", "c"]
+    assert pair_of([entries[0], entries[3]]) is None
 
 
 @pytest.mark.parametrize(
