@@ -111,6 +111,23 @@ def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
         host.pd = theirs
 
 
+# Keys of ours that decide what a saved dataloader holds; RecBole compares its own.
+_DECIDE_LOADERS = (
+    *("cold_items", "drop_history", "candidates_file"),
+    *("allmrec_positions", "allmrec_train_users", "allmrec_eval_users"),
+)
+
+
+def _saved_loaders(original: Callable[..., Any], config: Any) -> Any:
+    """Take saved dataloaders for what they are: those of other values of our keys are made anew."""
+    found = original(config)
+    if found is None:
+        return None
+    made_by = found[0]._dataset.config
+    same = all((config[key] or None) == (made_by[key] or None) for key in _DECIDE_LOADERS)
+    return found if same else None
+
+
 def _samplers(original: Callable[..., Any], config: Any, dataset: Any, built: Any) -> Any:
     """Let our runs draw negatives by our samplers, which draw what RecBole's draw, or take fixed ones."""
     if not _is_in_house(config, config["model"]):
@@ -193,6 +210,8 @@ def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
 def _dataset(original: Callable[..., Any], config: Any) -> Any:
     """Say what data these are, and refuse a cut-off that RecBole would crash on after the first epoch."""
     dataset = original(config)
+    if _is_in_house(config, config["model"]):
+        dataset.config = config  # a saved one would be split by the keys of the run that saved it
     if card := read_card(Path(config["data_path"])):
         getLogger().info(f"{config['dataset']}: {card['version']}")
     n_items = dataset.item_num - 1
@@ -202,7 +221,11 @@ def _dataset(original: Callable[..., Any], config: Any) -> Any:
 
 
 def _fit(original: Callable[..., Any], trainer: Any, *args: Any, **kwargs: Any) -> Any:
-    """Go on from the checkpoint that ``resume`` names; leave cold items untrained."""
+    """Go on from the checkpoint that ``resume`` names; leave cold items untrained.
+
+    RecBole marks a checkpoint that has nothing left to train as one of no epoch, and the next time trains
+    it from the first: a finished one is left as it is.
+    """
     if args and hasattr(train := getattr(args[0], "_dataset", None), "cold_items"):
         from recbole_llminit.evaluation.cold_start import keep_untrained
 
@@ -214,6 +237,8 @@ def _fit(original: Callable[..., Any], trainer: Any, *args: Any, **kwargs: Any) 
         except (RuntimeError, KeyError, UnpicklingError, EOFError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"resume: {file} is no checkpoint of this model and data: {reason}") from error
+        if trainer.start_epoch >= trainer.epochs:
+            kwargs["saved"] = False
     return original(trainer, *args, **kwargs)
 
 
@@ -231,6 +256,7 @@ def install() -> None:
     wrap("recbole.config.configurator", "Config._set_default_parameters", _data_path)
     wrap("recbole.data.utils", "get_dataloader", _dataloader)
     wrap("recbole.data.dataset.dataset", "Dataset._load_feat", _load)
+    wrap("recbole.data.utils", "load_split_dataloaders", _saved_loaders)
     wrap("recbole.data.utils", "create_samplers", _samplers)
     wrap("recbole.data.dataset.dataset", "Dataset.build", _split)
     wrap("recbole.trainer.trainer", "Trainer.__init__", _trainer)

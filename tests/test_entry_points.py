@@ -64,6 +64,17 @@ def test_resume_goes_on_where_it_stopped(world: World) -> None:
     assert result["epochs"] == 5
 
 
+def test_a_finished_checkpoint_stays_what_it_is(world: World) -> None:
+    """However often it is tested again, nothing is trained and the file keeps epoch and weights."""
+    first = run(MODEL, world, epochs=2, eval_step=0)  # so the last epoch is the one that is saved
+    saved = checkpoint()
+    before = Path(saved).read_bytes()
+    for _ in range(2):
+        again = run(MODEL, world, epochs=2, eval_step=0, resume=saved)
+        assert (again["test"], again["curve"]["loss"]) == (first["test"], [])
+        assert Path(saved).read_bytes() == before
+
+
 def test_a_checkpoint_of_another_model_is_refused(world: World) -> None:
     run(MODEL, world, epochs=1)
     with pytest.raises(UserError, match="no checkpoint of this model and data"):

@@ -94,7 +94,8 @@ def state_hash(state: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
-        digest.update(state[name].detach().cpu().numpy().tobytes())
+        values = state[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16
     return digest.hexdigest()
 
 

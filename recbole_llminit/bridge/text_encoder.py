@@ -25,15 +25,18 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
     Args:
         encoder: Its name on the hub, or the folder that holds it.
         texts: (n_items,) by id; the first is padding, an item without a text has the empty one.
+        max_length: Tokens of a text, or None: the encoder's own limit.
 
     Raises:
         ImportError: If sentence-transformers is not installed.
         UserError: If there is no such model.
     """
 
-    def __init__(self, encoder: str, texts: Sequence[str]) -> None:
+    def __init__(self, encoder: str, texts: Sequence[str], max_length: int | None = None) -> None:
         super().__init__()
-        self.model = sentence_transformer(encoder, device="cpu", quiet=True)
+        self.model = sentence_transformer(encoder, device="cpu", quiet=True).float()
+        if max_length:
+            self.model.max_seq_length = max_length
         self.texts = tuple(texts)
         self.register_buffer("known", torch.tensor([bool(text) for text in texts]), persistent=False)
 
@@ -62,8 +65,10 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
         return table
 
 
-def item_texts(config: Any, dataset: Any) -> list[str]:
-    """Return the items' texts by RecBole's id; their template: ``allmrec_text``, or the vectors' card's.
+def item_texts(config: Any, dataset: Any) -> tuple[list[str], int | None]:
+    """Return the items' texts by RecBole's id, and the most tokens of one, as the vectors were made.
+
+    Template (unless ``allmrec_text`` is another), prompt and limit are those on the vectors' card.
 
     Raises:
         UserError: If there is neither, or no text.
@@ -77,4 +82,6 @@ def item_texts(config: Any, dataset: Any) -> list[str]:
             "'{title}. {brand}'"
         )
     items = read_items(Path(config["data_path"]) / f"{config['dataset']}.item", config["ITEM_ID_FIELD"])
-    return texts_in_order(items, template, dataset.field2id_token[dataset.iid_field])
+    texts = texts_in_order(items, template, dataset.field2id_token[dataset.iid_field])
+    prompt = (card.prompt if card else None) or ""
+    return [text and prompt + text for text in texts], card.max_length if card else None

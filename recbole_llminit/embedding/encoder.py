@@ -92,8 +92,7 @@ class SentenceEncoder:
             raise UserError(f"--precision '{settings.precision}' must be one of {', '.join(PRECISIONS)}")
         device = devices[0] if devices else None
         model = sentence_transformer(settings.encoder, settings.revision, device, quiet)
-        if settings.precision != "fp32":
-            model = model.half() if settings.precision == "fp16" else model.bfloat16()
+        model = {"fp32": model.float, "fp16": model.half, "bf16": model.bfloat16}[settings.precision]()
         if settings.max_length:
             model.max_seq_length = settings.max_length
         self._model, self._batch_size, self._prompt = model, batch_size, settings.prompt

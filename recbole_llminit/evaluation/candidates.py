@@ -42,7 +42,8 @@ def fixed_samplers(config: Any, dataset: Any, built: list[Any], samplers: tuple[
     They are read from ``candidates_file`` if it exists, and else drawn and written there.
 
     Raises:
-        UserError: If the file is of another split or dataset, or a user has taken too many items.
+        UserError: If the file is of another split or dataset, a user has taken too many items, or they are
+            to be drawn by popularity.
     """
     sizes = {phase: config[f"{phase}_neg_sample_args"]["sample_num"] for phase in PHASES[1:]}
     wanted = {
@@ -50,6 +51,9 @@ def fixed_samplers(config: Any, dataset: Any, built: list[Any], samplers: tuple[
         for phase, part in zip(PHASES, built, strict=True)
         if isinstance(size := sizes.get(phase), int)
     }
+    for phase in wanted:
+        if (drawn_by := config[f"{phase}_neg_sample_args"]["distribution"]) != "uniform":
+            raise UserError(f"candidates_file holds items drawn uniformly, not by {drawn_by}; use mode uniN")
     file = Path(config["candidates_file"])
     if not file.is_file():
         _write(file, _drawn(config["seed"], dataset, wanted), dataset)

@@ -23,6 +23,7 @@ from recbole_llminit.bridge.text_encoder import TextEncoder, item_texts
 from recbole_llminit.embedding.load import load_item_vectors
 from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.tables import shuffled
+from recbole_llminit.values import flag
 
 recbole.data.dataset.ALLMRecDataset = BridgeDataset  # where RecBole looks for a model's own dataset
 
@@ -53,7 +54,7 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
         texts, self.llm_vectors_hash = _text_vectors(config, dataset)
         self.backbone = adapt(frozen.model)  # no module: see Backbone
         self.backbone_hash = frozen.hash
-        self.other_parameter_name = ["backbone_hash"]
+        self.other_parameter_name = ["backbone_hash", "llm_vectors_hash"]
         for name, table in (("item_vectors", self.backbone.items), ("text_vectors", texts)):
             self.register_buffer(name, table, persistent=False)
         degrees = dataset.item_degrees
@@ -64,6 +65,7 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
         self.alignment = ALIGNMENTS[settings.match](*widths, settings)
         self.text_encoder = _text_encoder(config, dataset, widths[1]) if settings.text_encoder else None
         self._stale = self.text_encoder is not None  # whether text_vectors are of an earlier encoder
+        self._catalogue: torch.Tensor | None = None  # all items as they are ranked, while nothing is trained
 
     def calculate_loss(self, interaction: Any) -> tuple[torch.Tensor, ...]:
         """Return the loss terms of a batch, weighted: RecBole sums them and logs each."""
@@ -97,8 +99,13 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Take over a state, and with it another text encoder if one is trained."""
-        self._stale = self.text_encoder is not None
+        self._stale, self._catalogue = self.text_encoder is not None, None
         return super().load_state_dict(*args, **kwargs)
+
+    def train(self, mode: bool = True) -> ALLMRec:
+        """Begin to train or to rank."""
+        self._catalogue = None
+        return super().train(mode)  # type: ignore[no-any-return]
 
     def users(self, interaction: Any) -> torch.Tensor:
         """Return the backbone's user states, (batch, d), without gradient."""
@@ -117,15 +124,20 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
 
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Return the scores of all items for a batch of users: (batch, n_items)."""
-        everything = torch.arange(self.n_items, device=self.item_vectors.device)
-        return self.users(interaction) @ self.alignment.item_decoder(self.joint(everything)).T
+        items = self._catalogue
+        if items is None or self.training or torch.is_grad_enabled():
+            everything = torch.arange(self.n_items, device=self.item_vectors.device)
+            items = self.alignment.item_decoder(self.joint(everything))
+            self._catalogue = None if items.requires_grad else items
+        return self.users(interaction) @ items.T
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
-        """Take what a checkpoint holds beside the state; refuse one that was trained on another backbone."""
+        """Take what a checkpoint holds beside the state; refuse one of another backbone or other vectors."""
         refuse_other(para, "backbone_hash", self.backbone_hash, "allmrec_backbone")
+        refuse_other(para, "llm_vectors_hash", self.llm_vectors_hash, "llm_embedding")
 
 
-def refuse_other(saved: dict[str, Any] | None, name: str, here: str, key: str) -> None:
+def refuse_other(saved: dict[str, Any] | None, name: str, here: str | None, key: str) -> None:
     """Compare the hash of a frozen part with the one in a checkpoint.
 
     Raises:
@@ -134,18 +146,19 @@ def refuse_other(saved: dict[str, Any] | None, name: str, here: str, key: str) -
     there = (saved or {}).get(name)
     if there is not None and there != here:
         raise UserError(
-            f"{key} is not the model this checkpoint was trained on ({here[:12]}, expected {there[:12]}); "
-            "put that one back, or train again"
+            f"{key} is not what this checkpoint was trained on ({(here or 'unknown')[:12]}, expected "
+            f"{there[:12]}); put that one back, or train again"
         )
 
 
 def _text_encoder(config: Any, dataset: Any, width: int) -> TextEncoder:
     """Return the encoder to train, over the texts of the items (the control: of other items)."""
-    texts = np.array(item_texts(config, dataset), dtype=object)
-    if config["llm_shuffle_items"]:
+    found, max_length = item_texts(config, dataset)
+    texts = np.array(found, dtype=object)
+    if flag(config, "llm_shuffle_items"):
         texts = shuffled(texts, config["seed"])
     name = str(config["allmrec_text_encoder"])
-    encoder = TextEncoder(name, texts.tolist())
+    encoder = TextEncoder(name, texts.tolist(), max_length)
     if encoder.width != width:
         raise UserError(
             f"allmrec_text_encoder '{name}' makes {encoder.width} dimensions and llm_embedding "
@@ -160,6 +173,6 @@ def _text_vectors(config: Any, dataset: Any) -> tuple[torch.Tensor, str | None]:
     if loaded is None:
         raise AssertionError("the settings were checked for vectors")
     matrix = loaded.matrix
-    if config["llm_shuffle_items"]:
+    if flag(config, "llm_shuffle_items"):
         matrix = shuffled(matrix, config["seed"])
     return torch.from_numpy(matrix), loaded.hash

@@ -65,6 +65,7 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         limits = self.settings.title_tokens, self.settings.history
         self.writer = PromptWriter(self.llm, str(config["allmrec_prompt"]), self.titles, *limits)
         self.writer.check(_most_candidates(config, self.settings))
+        _check_batch(config)
         with torch.no_grad():
             joint = frozen.model.joint(torch.arange(self.n_items, device=config["device"]))
         self.register_buffer("joint", joint, persistent=False)
@@ -151,6 +152,17 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
     def _written(self, item: int) -> str:
         """Return a title as the model would write it: cut as in the prompts."""
         return str(self.llm.tokenizer.decode(self.writer.titles[item])).strip()
+
+
+def _check_batch(config: Any) -> None:
+    """Refuse evaluation batches that would spread a user's candidates over several prompts."""
+    for phase in ("valid", "test"):
+        number = config[f"{phase}_neg_sample_args"]["sample_num"]
+        if isinstance(number, int) and number + 1 > config["eval_batch_size"]:
+            raise UserError(
+                f"eval_batch_size {config['eval_batch_size']} is less than the {number + 1} candidates that "
+                "are ranked together; raise it, and lower allmrec_llm_rows to use less memory"
+            )
 
 
 def _most_candidates(config: Any, settings: RankerSettings) -> int:

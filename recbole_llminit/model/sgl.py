@@ -6,7 +6,6 @@ Same parameters, views, loss and scores as RecBole's, unless ``ssl_denominator``
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import scipy.sparse as sp
@@ -64,21 +63,24 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
         once, times = torch.unique(ids, return_counts=True)
         x, same = F.normalize(one[once], dim=1), F.normalize(two[once], dim=1)
         own = (x * same).sum(dim=1) / self.ssl_tau
-        return (times * (self._log_denominator(x, same, own, two) - own)).sum()
+        return (times * (self._log_denominator(once, x, same, own, two) - own)).sum()
 
     def _log_denominator(
-        self, x: torch.Tensor, same: torch.Tensor, own: torch.Tensor, table: torch.Tensor
+        self, ids: torch.Tensor, x: torch.Tensor, same: torch.Tensor, own: torch.Tensor, table: torch.Tensor
     ) -> torch.Tensor:
         """Return the log of InfoNCE's denominator, (batch,).
 
         Equation 10 sums over all nodes of a kind. ``batch`` sums over the batch's alone, as SimCLR does.
-        A number of nodes drawn uniformly, with replacement, stand for all others: their sum is scaled
-        up, so that it is unbiased, and the node itself is added.
+        A number of nodes drawn uniformly, with replacement, stand for all others: the sum over those that
+        are not the node itself is scaled up, so that it is unbiased, and the node itself is added.
         """
         if self.denominator == "batch":
             return log_sum_exp(x, same, self.ssl_tau)
         if self.denominator == "all":
             return log_sum_exp(x, F.normalize(table, dim=1), self.ssl_tau)
         drawn = torch.randint(len(table), (int(self.denominator),), device=table.device)
-        others = log_sum_exp(x, F.normalize(table[drawn], dim=1), self.ssl_tau)
-        return torch.logaddexp(own, others + math.log((len(table) - 1) / len(drawn)))
+        itself = torch.bincount(drawn, minlength=len(table))[ids]
+        everything = log_sum_exp(x, F.normalize(table[drawn], dim=1), self.ssl_tau)
+        share = 1 - itself * torch.exp(own - everything)  # of the others
+        others = everything + torch.log(share.clamp_min(torch.finfo(share.dtype).tiny))
+        return torch.logaddexp(own, others + torch.log((len(table) - 1) / (len(drawn) - itself).clamp_min(1)))

@@ -117,12 +117,22 @@ class TextItems(nn.Module):  # type: ignore[misc]
 
     @contextmanager
     def once(self) -> Iterator[None]:
-        """Compute the vectors once for all uses within: one step, one cost, one dropout."""
-        self._held = self._computed()
+        """Compute the vectors once for all uses within: one step, one cost, one dropout.
+
+        While nothing is trained they are kept for the next use too: a full ranking has many batches.
+        """
+        if self._held is None:
+            self._held = self._computed()
         try:
             yield
         finally:
-            self._held = None
+            if self.training or torch.is_grad_enabled():
+                self._held = None
+
+    def train(self, mode: bool = True) -> TextItems:
+        """Begin to train or to rank."""
+        self._held = None
+        return super().train(mode)  # type: ignore[no-any-return]
 
     def _computed(self) -> torch.Tensor:
         vectors = self.dense(self.text)
@@ -141,6 +151,7 @@ class TextItems(nn.Module):  # type: ignore[misc]
         Raises:
             UserError: If they differ.
         """
+        self._held = None  # other parameters have just been loaded
         trained, here = bytes(state.tolist()).hex(), self.table or ""
         if trained != here:
             raise UserError(

@@ -41,6 +41,11 @@ def test_one_other_number_is_another_hash() -> None:
     assert state_hash(state) != state_hash(changed)
 
 
+def test_half_precision_has_a_hash() -> None:
+    state = {"a": torch.ones(3, dtype=torch.bfloat16), "b": torch.tensor(2)}
+    assert state_hash(state) != state_hash({**state, "b": torch.tensor(3)})
+
+
 def test_a_folder_means_its_newest(tmp_path: Path) -> None:
     for age, name in enumerate(("new", "old")):
         (tmp_path / f"{name}.pth").touch()

@@ -72,6 +72,12 @@ def test_a_full_ranking_is_left_alone(world: World) -> None:
     assert len(next(iter(made.test))[0]) == 60
 
 
+def test_a_draw_by_popularity_is_refused(world: World) -> None:
+    with pytest.raises(UserError, match="candidates_file holds items drawn uniformly, not by popularity"):
+        candidates("BPR", world, eval_args={**MODE, "mode": "pop7"})
+    assert not Path(FILE).exists()
+
+
 def test_without_the_key_recbole_draws(world: World) -> None:
     made = parts("SASRec", world, "sequential", eval_args=MODE, **SMALL)
     assert type(made.test._sampler).__name__ == "RepeatablePairSampler"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,18 @@ def test_without_the_keys_nothing_changes(world: World) -> None:
     first, again = run("LLMInitSGL", world), run("LLMInitSGL", world, group_metrics=True, save_users=True)
     assert first["test"] == again["test"]
     assert "groups" not in first
+
+
+@pytest.mark.parametrize("saved", ["save_dataset", "save_dataloaders"])
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.0), (0.0, 0.3)])
+def test_saved_data_are_taken_for_what_they_are(
+    saved: str, first: float, second: float, world: World
+) -> None:
+    """A run has the cold items that it asks for, whatever the run had that saved the data."""
+    own = {"group_metrics": True, "cold_items": second}
+    expected = run("BPR", world, "masked", checkpoint_dir="fresh", **own)
+    run("BPR", world, "masked", cold_items=first, **{saved: True})
+    assert list(Path("saved").glob("tastes-*.pth"))
+    found = run("BPR", world, "masked", **own)
+    assert found["groups"] == expected["groups"]
+    assert ("cold" in {group["group"] for group in found["groups"]}) == bool(second)

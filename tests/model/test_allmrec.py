@@ -152,8 +152,33 @@ def test_same_seed_same_numbers_and_a_fresh_process(trained: Trained) -> None:
 
 def test_a_checkpoint_knows_its_backbone(made: Any, trained: Trained) -> None:
     made.model.load_other_parameter(made.model.other_parameter())
-    with pytest.raises(UserError, match="not the model this checkpoint was trained on"):
+    with pytest.raises(UserError, match="allmrec_backbone is not what this checkpoint was"):
         made.model.load_other_parameter({"backbone_hash": "0" * 64})
+
+
+def test_a_checkpoint_knows_its_vectors(made: Any) -> None:
+    saved = made.model.other_parameter()
+    assert saved["llm_vectors_hash"] == made.model.llm_vectors_hash is not None
+    with pytest.raises(UserError, match="llm_embedding is not what this checkpoint was trained on"):
+        made.model.load_other_parameter({**saved, "llm_vectors_hash": "0" * 64})
+
+
+def test_the_catalogue_is_computed_once_while_nothing_is_trained(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, computed = made.model.eval(), []
+    joint = model.joint
+    monkeypatch.setattr(model, "joint", lambda ids: computed.append(len(ids)) or joint(ids))
+    users = next(iter(made.test))[0]
+    with torch.no_grad():
+        scores = model.full_sort_predict(users)
+        torch.testing.assert_close(model.full_sort_predict(users), scores)
+        assert len(computed) == 1
+        for parameter in model.alignment.parameters():
+            parameter.mul_(2)
+        model.eval()  # as a trainer says before it ranks
+        assert not torch.allclose(model.full_sort_predict(users), scores)
+    assert model.full_sort_predict(users).requires_grad  # what is to have a gradient is not kept
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recbole_llminit import cli
+from recbole_llminit.bridge import text_encoder
 from tests.conftest import Trained, World, evaluated_afresh, parts, run, settings, tastes
 
 pytest.importorskip("sentence_transformers", reason="the extra [encode] is not installed")
@@ -76,6 +77,26 @@ def test_it_starts_from_the_vectors_of_the_table(made: Any) -> None:
     assert not texts[0].any()
 
 
+def test_it_reads_texts_as_the_table_was_made(place: tuple[Trained, str]) -> None:
+    """The prompt before each text, and the limit after which it is cut, are those on the card."""
+    trained, encoder = place
+    world = trained.world
+    argv = ["encode", world.name, f"--data-path={world.root}", f"--encoder={encoder}", "--template={title}"]
+    argv += ["--name=prompted", "--prompt=group1 n7 ", "--max-length=5", "--quiet"]
+    assert cli.main(argv) == 0
+    made = parts("ALLMRec", world, **keys(place, llm_embedding="prompted"))
+    table = made.model.text_vectors.clone()
+    assert not torch.allclose(table, parts("ALLMRec", world, **keys(place)).model.text_vectors)
+    torch.testing.assert_close(made.model.eval().texts(torch.arange(41)), table, atol=1e-5, rtol=0)
+
+
+def test_it_is_trained_in_full_precision(place: tuple[Trained, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = text_encoder.sentence_transformer
+    monkeypatch.setattr(text_encoder, "sentence_transformer", lambda *a, **k: made(*a, **k).bfloat16())
+    encoder = parts("ALLMRec", place[0].world, **keys(place)).model.text_encoder
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+
+
 def test_it_learns_and_ranks_by_what_it_learnt(made: Any) -> None:
     model, before = made.model, made.model.text_vectors.clone()
     batch = next(iter(made.train))
@@ -116,7 +137,8 @@ def test_reconstruction_has_a_fixed_aim(made: Any, monkeypatch: pytest.MonkeyPat
 
 def test_a_checkpoint_holds_the_encoder(place: tuple[Trained, str]) -> None:
     first = run("ALLMRec", place[0].world, checkpoint_dir="a", **keys(place, allmrec_cold=10**6))
-    assert run("ALLMRec", place[0].world, checkpoint_dir="b", **keys(place, allmrec_cold=10**6)) != {}
+    again = run("ALLMRec", place[0].world, checkpoint_dir="b", **keys(place, allmrec_cold=10**6))
+    assert again["test"] == first["test"]
     file = next(Path("a").glob("*.pth"))
     state = torch.load(file, weights_only=False)["state_dict"]
     assert any(name.startswith("text_encoder.model.") for name in state)

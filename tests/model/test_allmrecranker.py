@@ -220,7 +220,7 @@ def test_same_seed_same_numbers_and_a_fresh_process(shop: SimpleNamespace) -> No
     _, model, _, train, valid, test = load_data_and_model(str(file))
     assert (len(train._dataset), len(valid._dataset), len(test._dataset)) == (12, 10, 10)
     assert evaluated_afresh(str(file), "ndcg@3") == ["ALLMRecRanker", str(first["test"]["ndcg@3"])]
-    with pytest.raises(UserError, match="allmrec_stage1 is not the model this checkpoint was trained on"):
+    with pytest.raises(UserError, match="allmrec_stage1 is not what this checkpoint was trained on"):
         model.load_other_parameter({"stage1_hash": "0" * 64})
 
 
@@ -275,6 +275,7 @@ def test_the_shipped_files_are_taken(shop: SimpleNamespace) -> None:
         ("--allmrec_rank_by=liking", "allmrec_rank_by 'liking' must be one of likelihood, generation"),
         ("--allmrec_candidates=60", "a prompt of 60 candidates may take"),
         ("--allmrec_train_users=0", "allmrec_train_users '0'"),
+        ("--eval_batch_size=4", "eval_batch_size 4 is less than the 5 candidates that are ranked together"),
         ("--seed=3", "was trained with seed 2020, this run has 3"),
     ],
 )

@@ -62,11 +62,12 @@ def test_a_wrong_denominator_is_refused(world: World, wrong: object) -> None:
         parts("LLMInitSGL", world, llm_embedding="none", ssl_denominator=wrong)
 
 
-def contrast(world: World, denominator: object) -> tuple[torch.Tensor, torch.Tensor]:
+def contrast(world: World, denominator: object, noise: float = 9.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss of two users, counted once and twice, and what it must be over all nodes."""
     model = parts("LLMInitSGL", world, llm_embedding="none", ssl_denominator=denominator).model
     torch.manual_seed(3)
-    one, two = F.normalize(torch.randn(model.n_users, 8)), F.normalize(torch.randn(model.n_users, 8))
+    one = F.normalize(torch.randn(model.n_users, 8))
+    two = F.normalize(one + noise * torch.randn(model.n_users, 8))
     ids, rest = torch.tensor([4, 1, 4]), {"all": two, "batch": two[[1, 4]]}
     similar = one[ids] @ rest.get(str(denominator), two).T / model.ssl_tau
     own = (one[ids] * two[ids]).sum(dim=1) / model.ssl_tau
@@ -82,3 +83,11 @@ def test_sampled_nodes_stand_for_all(world: World) -> None:
     found, expected = contrast(world, 200_000)
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
     assert contrast(world, 5)[0] > 0
+
+
+def test_a_sampled_node_is_not_among_its_own_others(world: World) -> None:
+    """Of two views of one node that look alike, the node itself is a large part of the sum."""
+    found, expected = contrast(world, 200_000, noise=0.1)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    torch.manual_seed(0)
+    assert all(contrast(world, 1, noise=0.1)[0].isfinite() for _ in range(5))
