@@ -21,7 +21,8 @@ ROWS = "rows.jsonl"
 def row_of(cell: Cell, file: Path) -> dict[str, Any]:
     """Return the row of a cell from the result file of its run.
 
-    Metrics are taken unrounded from the result's groups; RecBole rounds its own to four decimals.
+    Metrics are taken unrounded from the result's groups; RecBole rounds its own to four decimals. Those of
+    warm and cold items have columns such as ``ndcg@10 cold``.
 
     Raises:
         UserError: If the file is not a result, or of another model or dataset than its name says.
@@ -30,7 +31,14 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
     wanted, is_of = (cell.run.model, cell.run.dataset), (result["model"], result["dataset"])
     if is_of != wanted:
         raise UserError(f"{file} is of {' on '.join(is_of)}, not of {' on '.join(wanted)}; remove it")
-    whole: dict[str, Any] = next((g["metrics"] for g in result.get("groups", []) if g["by"] == "all"), {})
+    groups = result.get("groups", [])
+    whole: dict[str, Any] = next((group["metrics"] for group in groups if group["by"] == "all"), {})
+    items = {
+        f"{metric} {group['group']}": value
+        for group in groups
+        if group["by"] == "items"
+        for metric, value in group["metrics"].items()
+    }
     tables: dict[str, Any] = result.get("tables", {})
     return {
         "dataset": cell.dataset,
@@ -43,6 +51,7 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
         "keys": json.dumps(cell.run.keys, sort_keys=True, default=str),
         **result["test"],
         **whole,
+        **items,
         "valid": max(result["curve"]["valid"], default=None) if "curve" in result else None,
         "best_epoch": result["best_epoch"],
         "epochs": result["epochs"],

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.statistics import gain, half_width, holm, paired_p
 from recbole_llminit.experiment.study import Study
@@ -36,7 +37,16 @@ def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
         study: The study.
         rows: Its rows.
         runs: Folder of result files, with the users' files beside them.
+
+    Raises:
+        UserError: If the results hold no such metric.
     """
+    for metric in study.metrics:
+        if metric.lower() not in rows:
+            there = [str(column) for column in rows if "@" in str(column)]
+            raise UserError(
+                f"metric '{metric}' is in no result of {study.name}.{nearest(metric.lower(), there)}"
+            )
     place = ["dataset", "protocol", "model", *study.vary]
     lines = []
     for where, cell in rows.groupby([*place, "setting"], sort=False):
@@ -74,7 +84,8 @@ def _users_p(cell: pd.DataFrame, base: pd.DataFrame, seeds: list[int], metric: s
         [users_file(runs / f"{run}.json") for run in frame.loc[seeds, "run"].astype(str)]
         for frame in (cell, base)
     ]
-    if not seeds or not all(file.is_file() for group in files for file in group):
+    whole = " " not in metric  # warm and cold ones are not stored by user
+    if not (seeds and whole and all(file.is_file() for group in files for file in group)):
         return float("nan")
     ours, theirs = (
         pd.concat([pd.read_parquet(file, columns=["user", metric]) for file in group])

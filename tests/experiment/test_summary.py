@@ -140,6 +140,26 @@ def test_summary_files() -> None:
     }
 
 
+def test_warm_and_cold_items_are_metrics_too() -> None:
+    """Their gains are compared over seeds; users are stored with the whole list's metrics alone."""
+    made = rows(Path("s/runs"), users=True)
+    for row in made:
+        file = Path("s/runs") / f"{row['run']}.json"
+        groups = [
+            {"by": "items", "group": name, "users": 4, "metrics": {"ndcg@10": share * row["ndcg@10"]}}
+            for name, share in (("warm", 1.5), ("cold", 0.5))
+        ]
+        file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
+    study = replace(STUDY, metrics=["NDCG@10 cold", "NDCG@10"])
+    again = [row_of(cell, Path("s/runs") / f"{cell.run.id}.json") for cell in cells(study, Path("data"))]
+    table = compare(study, pd.DataFrame(again), Path("s/runs")).set_index("setting")
+    assert table.loc["var", "NDCG@10 cold"] == pytest.approx(0.07)
+    assert table.loc["var", "NDCG@10 cold gain"] == pytest.approx(table.loc["var", "NDCG@10 gain"])
+    assert table["NDCG@10 cold p users"].isna().all()
+    with pytest.raises(UserError, match="metric 'NDGC@10' is in no result of mine. Did you mean 'ndcg@10'"):
+        compare(replace(study, metrics=["NDGC@10"]), pd.DataFrame(again), Path("s/runs"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
