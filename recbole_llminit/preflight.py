@@ -81,6 +81,8 @@ def _mapping(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8: {error}") from None
     if content is not None and not isinstance(content, dict):
         raise UserError(f"{file} holds a {type(content).__name__}; expected lines of `key: value`")
     return content or {}

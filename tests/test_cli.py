@@ -126,6 +126,13 @@ def test_a_misspelt_key_is_warned_about_and_the_run_goes_on(
     assert Path("r.json").is_file()
 
 
+def test_a_property_file_that_is_not_utf_8(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("latin.yaml").write_bytes("note: Größe".encode("latin-1"))
+    argv = ["run", "--model=BPR", f"--dataset={world.name}", "--config_files=latin.yaml", *flags(world)]
+    assert cli.main(argv) == 2
+    assert "latin.yaml is not UTF-8" in capsys.readouterr().err
+
+
 def test_a_file_of_comments_is_no_problem(world: World) -> None:
     Path("empty.yaml").write_text("# nothing yet\n")
     argv = ["run", "--model=BPR", f"--dataset={world.name}", "--config_files=empty.yaml", *flags(world)]

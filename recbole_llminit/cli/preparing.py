@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=0,
         metavar="N",
-        help="leave out up to N unreadable lines a file",
+        help="leave out up to N unreadable lines of each file of JSON lines or films",
     )
     keep = parser.add_argument_group("filters, in this order", argument_default=argparse.SUPPRESS)
     keep.add_argument("--sample", type=float, help="share of the users, for a quick look (1)")
@@ -118,11 +118,14 @@ def _roles(urls: list[str]) -> dict[str, str]:
     """Tell from the file names which URLs are metadata, archives and reviews."""
     from recbole_llminit.prepare.download import file_name, is_url
 
-    roles = {}
+    roles: dict[str, str] = {}
     for url in urls:
         if not is_url(url):
             raise UserError(f"--url '{url}' does not start with http:// or https://")
         name = file_name(url)
         archive = name.endswith((".zip", ".tar", ".tar.gz", ".tgz"))
-        roles["metadata" if name.startswith("meta") else "path" if archive else "reviews"] = url
+        role = "metadata" if name.startswith("meta") else "path" if archive else "reviews"
+        if role in roles:
+            raise UserError(f"--url: {roles[role]} and {url} are both --{role}; give one with its own flag")
+        roles[role] = url
     return roles

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recbole_llminit.embedding.encoder import Encoder, EncoderSettings
 from recbole_llminit.embedding.shards import Shards
-from recbole_llminit.embedding.table import Card, VectorTable, load, save
+from recbole_llminit.embedding.table import Card, VectorTable, card_of, load, save
 from recbole_llminit.embedding.text import coverage, read_items, template_fields, texts_hash, texts_in_order
 from recbole_llminit.errors import UserError
 
@@ -101,6 +101,7 @@ def encode(
     texts = job.texts()
     if table := job.done(texts):
         return table
+    _refuse_foreign(job.file)
     described = with_texts(Card(encoder=""), job.template, job.item_file, tuple(texts))
     encoder = make_encoder()
     try:
@@ -118,6 +119,16 @@ def encode(
     save(table, job.file)
     shards.remove()
     return load(job.file)
+
+
+def _refuse_foreign(file: Path) -> None:
+    """Refuse to replace a matrix that was brought in: it may be the only copy."""
+    try:
+        card = card_of(file) if file.is_file() else None
+    except UserError:
+        card = None  # damaged, and made again
+    if card and any(word.startswith("--from") for word in card.command.split()):
+        raise UserError(f"{file} was brought in with --from; choose another --name, or move it away")
 
 
 def with_texts(card: Card, template: str | None, item_file: Path, ids: tuple[str, ...]) -> Card:

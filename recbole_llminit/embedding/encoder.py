@@ -94,6 +94,7 @@ class SentenceEncoder:
         model = sentence_transformer(settings.encoder, settings.revision, device, quiet)
         model = {"fp32": model.float, "fp16": model.half, "bf16": model.bfloat16}[settings.precision]()
         if settings.max_length:
+            _check_length(model, settings.max_length)
             model.max_seq_length = settings.max_length
         self._model, self._batch_size, self._prompt = model, batch_size, settings.prompt
         self._pool = model.start_multi_process_pool(list(devices)) if len(devices) > 1 else None
@@ -180,16 +181,24 @@ def _check_devices(devices: Sequence[str]) -> None:
             raise UserError(f"--device '{device}' can't be used: {reason}") from None
 
 
+def _check_length(model: Any, length: int) -> None:
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    most = getattr(config, "max_position_embeddings", None)
+    if most and length > most:
+        raise UserError(f"--max-length {length}: this encoder reads at most {most} tokens")
+
+
 def _weights(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()
-    weights = sorted(file for kind in ("*.safetensors", "*.bin") for file in folder.rglob(kind))
-    for file in weights:
+    kinds = ("*.safetensors", "*.bin", "*.json", "*.txt")  # settings decide too: how tokens are pooled, say
+    files = sorted(file for kind in kinds for file in folder.rglob(kind))
+    for file in files:
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 22):
                 digest.update(chunk)
-    return f"weights sha256 {digest.hexdigest()}" if weights else None
+    return f"files sha256 {digest.hexdigest()}" if files else None
 
 
 def _pooling(model: Iterable[object]) -> str | None:

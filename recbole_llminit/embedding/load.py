@@ -17,6 +17,8 @@ from recbole_llminit.errors import UserError
 from recbole_llminit.paths import ATOMIC_DATA
 from recbole_llminit.prepare.card import read_card
 
+_FILTERS = ("val_interval", "rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval")  # RecBole's
+
 
 @dataclass(frozen=True)
 class LoadedVectors:
@@ -87,6 +89,13 @@ def _refuse_leak(card: Card | None, config: Any) -> None:
     if card is None or "{reviews}" not in (card.template or "") or not (prepared or {}).get("review_text"):
         return
     split = config["eval_args"]
+    for key in _FILTERS:  # with fewer interactions, earlier ones are the last two
+        if config[key] not in (None, "[0,inf)"):
+            raise UserError(
+                f"the vectors '{config['llm_embedding']}' were made from reviews of all but each user's last "
+                f"two interactions; {key} '{config[key]}' makes others the last. Filter with prepare, or "
+                "encode without {reviews}"
+            )
     if split["order"] != "TO" or split["split"].get("LS") != "valid_and_test":
         raise UserError(
             f"the vectors '{config['llm_embedding']}' were made from reviews of the sequential protocol's "

@@ -51,7 +51,7 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
     url, _, expected = url.partition("#sha256=")
     file = folder / file_name(url)
     if file.is_file():
-        _verify(file, expected)
+        verify(file, expected)
         return file
     folder.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
@@ -75,7 +75,7 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
             raise UserError(f"{url} can't be fetched ({reason}); {_by_hand(file)}") from None
         time.sleep(2**attempt)
     try:
-        _verify(part, expected)
+        verify(part, expected)
     except UserError:
         part.unlink()  # it can't be gone on with
         raise
@@ -98,7 +98,7 @@ def _fetch(url: str, part: Path, quiet: bool) -> None:
     try:
         answer = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
-        if error.code == 416 and have:  # nothing is missing, or the file has changed: _verify tells
+        if error.code == 416 and have:  # nothing is missing, or the file has changed: verify tells
             return
         raise
     with answer:
@@ -117,7 +117,12 @@ def _fetch(url: str, part: Path, quiet: bool) -> None:
         raise URLError(f"connection lost after {part.stat().st_size:,} of {total:,} bytes")
 
 
-def _verify(file: Path, expected: str) -> None:
+def verify(file: Path, expected: str) -> None:
+    """Compare a file's SHA-256 with the one that is expected; nothing where none is.
+
+    Raises:
+        UserError: If they differ.
+    """
     if not expected:
         return
     with file.open("rb") as stream:

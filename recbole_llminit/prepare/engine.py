@@ -68,7 +68,7 @@ class Engine:
     def parquet(self, path: Path) -> Table:
         """Read a Parquet file, or a folder of them."""
         with self._explained():
-            table: Table = self._backend.connection.read_parquet(str(path))
+            table: Table = self._backend.parquet(path)
         return table
 
     def step(self, table: Table) -> Table:
@@ -141,15 +141,25 @@ class _DuckDB:
 
     def json(self, file: Path, columns: Sequence[str]) -> Table:
         table: Table = self.connection.read_json(
-            str(file), columns=dict.fromkeys(columns, "VARCHAR"), format="newline_delimited"
+            _no_pattern(file), columns=dict.fromkeys(columns, "VARCHAR"), format="newline_delimited"
         )
         return table
 
     def csv(self, file: Path, separator: str, quoted: bool) -> Table:
         quote = '"' if quoted else ""
         table: Table = self.connection.read_csv(
-            str(file), delim=separator, header=True, all_varchar=True, quote=quote, escape=quote, comment=""
+            _no_pattern(file),
+            delim=separator,
+            header=True,
+            all_varchar=True,
+            quote=quote,
+            escape=quote,
+            comment="",
         )
+        return table
+
+    def parquet(self, path: Path) -> Table:
+        table: Table = self.connection.read_parquet(_no_pattern(path))
         return table
 
 
@@ -202,6 +212,15 @@ class _Spark:
             mode="FAILFAST",
         )
         return table
+
+    def parquet(self, path: Path) -> Table:
+        table: Table = self.connection.read_parquet(_literally(path))
+        return table
+
+
+def _no_pattern(file: Path) -> str:
+    """Return a path for DuckDB, which takes some characters for patterns."""
+    return re.sub(r"([*?\[])", r"[\1]", str(file))
 
 
 def _literally(file: Path) -> str:

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from recbole_llminit.errors import UserError
-from recbole_llminit.prepare.download import download, file_name, is_url
+from recbole_llminit.prepare.download import download, file_name, is_url, verify
 from recbole_llminit.prepare.files import RawFile, inspect, unpack
 from recbole_llminit.prepare.recipe import Recipe
 from recbole_llminit.prepare.sources import Inputs, Source
@@ -73,6 +73,8 @@ def _fetched(url: str, folder: Path, path: str | None, quiet: bool) -> Path:
     for place in (*places, folder / RAW):
         for name in (file_name(url), file_name(url).removesuffix(".gz")):
             if (place / name).is_file():
+                if name == file_name(url):  # the hash is of the packed file
+                    verify(place / name, url.partition("#sha256=")[2])
                 return place / name
     return download(url, folder / RAW, quiet)
 

@@ -80,7 +80,7 @@ def prepare(
             version=source.version,
             synthetic=recipe.source == "synthetic",
             files=tuple(files),
-            filters={flag: getattr(recipe, flag) for flag in _FILTERS},
+            filters={flag: getattr(recipe, flag) for flag in _FILTERS} | _not_applied(recipe, raw),
             counts=tuple(work.counts),
             coverage=made.coverage,
             template=template,
@@ -156,6 +156,9 @@ def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str
         _require(raw, ("review", "timestamp"), "--review-text")
     kept = [c for c in raw.interactions.columns if c != "review" or recipe.review_text]
     table = work.done("read", raw.interactions.select(*kept))
+    _check_numbers(work, table)
+    if "min_rating" in _not_applied(recipe, raw):
+        work.say(f"no ratings: rating >= {recipe.min_rating:g} is not applied")
     for step, keep in _steps(recipe, raw):
         table = work.done(step, keep(table))
     items = None if raw.items is None else clean_items(engine, raw.items, table, list(types))
@@ -171,6 +174,22 @@ def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str
     if recipe.review_text and items is not None:
         items, types["reviews"] = with_reviews(engine, items, table), TEXT
     return table, items, types
+
+
+def _not_applied(recipe: Recipe, raw: Raw) -> dict[str, None]:
+    """Return the filters that the data have no column for: a shop's clicks have no rating."""
+    return {} if recipe.min_rating is None or "rating" in raw.interactions.columns else {"min_rating": None}
+
+
+def _check_numbers(work: _Work, table: Table) -> None:
+    """Refuse a column without any number, and tell of missing ones: what is null is in no order."""
+    for column in (c for c in _NUMBERS if c in table.columns):
+        there = work.engine.row(table.agg(n=table[column].count()))["n"]
+        if not there:
+            unit = "; its unit is set by --time-unit" if column == "timestamp" else ""
+            raise UserError(f"the interactions' {column} holds no number that can be read{unit}")
+        if missing := work.counts[-1].interactions - there:
+            work.say(f"{missing:,} interactions have no {column} that can be read")
 
 
 def _steps(recipe: Recipe, raw: Raw) -> Iterator[tuple[str, Callable[[Table], Table]]]:
@@ -227,6 +246,12 @@ def _write(
         rows = _counted(engine.batches(texts.order_by("item_id")), list(types), made.coverage)
         header = {"item_id": "token", **types}
         made.sha256[f"{name}.item"] = atomic.write(place / f"{name}.item", header, rows)
+        if made.coverage and not any(made.coverage.values()):
+            item = engine.row(ids)["item_id"]
+            raise UserError(
+                f"no item has a text: items of the interactions, such as '{item}', are not among those that "
+                "are described; check that both files have the same ids"
+            )
     return made
 
 

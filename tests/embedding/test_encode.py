@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -284,9 +285,8 @@ def test_vectors_are_the_encoders_own(
 def test_the_card_says_what_made_the_vectors(folder: Path) -> None:
     assert run(folder, "--prompt=item: ", "--max-length=64") == 0
     card = json.loads(TABLE.with_suffix(".json").read_text())
-    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert card["encoder"] == "model"
-    assert card["revision"] == f"weights sha256 {weights}"
+    assert re.fullmatch("files sha256 [0-9a-f]{64}", card["revision"])
     assert (card["pooling"], card["precision"], card["dtype"]) == ("mean", "fp32", "float32")
     assert (card["prompt"], card["max_length"], card["base_url"]) == ("item: ", 64, None)
     assert (card["dim"], card["items"]) == (384, 28)
@@ -402,20 +402,59 @@ def test_without_max_length_the_models_own_limit_holds_again(folder: Path, refer
     np.testing.assert_allclose(vectors, reference.encode(list(TEXTS.values())), rtol=0, atol=1e-6)
 
 
-def test_other_weights_in_a_folder_of_the_same_name_make_another_table(folder: Path) -> None:
-    """Such as a model that was trained on."""
+def trained_on(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(changed)
+
+
+def pooled_otherwise(folder: Path) -> None:
+    file = folder / "1_Pooling" / "config.json"
+    changed = json.loads(file.read_text()) | {
+        "pooling_mode_mean_tokens": False,
+        "pooling_mode_cls_token": True,
+    }
+    file.chmod(0o644)
+    file.write_text(json.dumps(changed))
+
+
+@pytest.mark.parametrize("change", [trained_on, pooled_otherwise])
+def test_another_encoder_in_a_folder_of_the_same_name_makes_another_table(
+    change: Callable[[Path], None], folder: Path
+) -> None:
     assert run(folder) == 0
     before = load(TABLE).card
     shutil.copytree(folder, "model")
-    weights = Path("model/model.safetensors")
-    changed = bytearray(weights.read_bytes())
-    changed[-1] ^= 1
-    weights.chmod(0o644)
-    weights.write_bytes(changed)
+    assert run(Path("model")) == 0
+    assert load(TABLE).card.revision == before.revision
+    change(Path("model"))
     assert run(Path("model")) == 0
     after = load(TABLE).card
     assert after.encoder == before.encoder == "model"
-    assert after.revision == f"weights sha256 {hashlib.sha256(changed).hexdigest()}"
+    assert after.revision != before.revision
+
+
+def test_more_tokens_than_the_encoder_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--max-length 1000: this encoder reads at most 512 tokens" in refused(
+        capsys, folder, "--max-length=1000"
+    )
+
+
+def test_a_matrix_that_was_brought_in_is_not_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("v.npy", np.ones((len(ITEMS), 3), dtype=np.float32))
+    Path("ids.txt").write_text("\n".join(ITEMS) + "\n")
+    data = TABLE.parents[1]
+    argv = ["encode", "own", f"--data-path={data}", "--name=mine", "--from=v.npy", "--ids=ids.txt", "--quiet"]
+    assert cli.main(argv) == 0
+    before = TABLE.read_bytes()
+    assert run(folder) == 2
+    assert "was brought in with --from; choose another --name" in capsys.readouterr().err
+    assert TABLE.read_bytes() == before
+    assert cli.main(argv) == 0  # brought in again
 
 
 def test_the_table_is_named_after_the_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,42 @@ def test_a_missing_column_of_a_table(kind: str, refused: Refused) -> None:
     assert "has no column 'tip'" in refused(*flags, "--columns=user=uid,item=sku,rating=tip")
 
 
+@pytest.mark.parametrize("column", ["rating", "timestamp"])
+def test_a_column_without_a_number(column: str, refused: Refused) -> None:
+    """Such as days where seconds are expected: no order in time could be told."""
+    write("orders.csv", rows(f"user_id,item_id,{column}", "u,i,2014-01-01", "u,j,2014-01-02"))
+    line = refused(*TABLE, "--reviews=orders.csv")
+    assert f"the interactions' {column} holds no number that can be read" in line
+    assert ("--time-unit" in line) == (column == "timestamp")
+
+
+def test_ids_that_never_meet(refused: Refused) -> None:
+    write("orders.csv", rows("user_id,item_id", "u,1.0", "u,2.0"))
+    write("items.csv", rows("item_id,title", "1,One", "2,Two"))
+    line = refused(*TABLE, "--reviews=orders.csv", "--metadata=items.csv")
+    assert "no item has a text: items of the interactions, such as '" in line
+    assert ".0', are not among those that are described" in line
+
+
+def test_the_ids_are_no_text_column(refused: Refused) -> None:
+    flags = raw.table()
+    line = refused(*flags, "--item-columns=item_id=sku,title=name")
+    assert "--item-columns item_id=sku: the ids' column is named item=..." in line
+
+
+def test_a_file_that_is_there_has_the_hash_of_its_url(refused: Refused) -> None:
+    write("place/orders.csv", rows("user_id,item_id", "u,i"))
+    url = f"http://127.0.0.1:9/orders.csv#sha256={'0' * 64}"
+    line = refused(*TABLE, f"--reviews={url}", "--path=place")
+    assert "place/orders.csv: its SHA-256 is " in line
+    assert f"expected {'0' * 64}" in line
+
+
+def test_two_urls_of_one_kind(refused: Refused) -> None:
+    line = refused(*TABLE, "--url", "http://127.0.0.1:9/one.csv", "http://127.0.0.1:9/two.csv")
+    assert "one.csv and http://127.0.0.1:9/two.csv are both --reviews" in line
+
+
 def test_a_missing_column_of_atomic_files(refused: Refused) -> None:
     flags = raw.atomic()
     write("raw/shop/shop.inter", rows("user:token→item_id:token", "u→i"))

@@ -335,17 +335,26 @@ def test_review_text_needs_reviews_and_times(capsys: pytest.CaptureFixture[str])
     assert "--review-text: the interactions have no review" in capsys.readouterr().err
 
 
+FEWER = "--rm_dup_inter=first"
+
+
 @pytest.mark.parametrize(
-    ("template", "protocol", "code"),
+    ("template", "protocol", "extra", "message"),
     [
-        ("{title}. {reviews}", "masked", 2),
-        ("{title}. {reviews}", "paper", 2),
-        ("{title}. {reviews}", "sequential", 0),
-        ("{title}", "masked", 0),
+        ("{title}. {reviews}", "masked", [], "made from reviews of the sequential protocol's training part"),
+        ("{title}. {reviews}", "paper", [], "made from reviews of the sequential protocol's training part"),
+        ("{title}. {reviews}", "sequential", [], None),
+        (
+            "{title}. {reviews}",
+            "sequential",
+            [FEWER],
+            "rm_dup_inter 'first' makes others the last",
+        ),
+        ("{title}", "masked", [FEWER], None),
     ],
 )
 def test_vectors_of_reviews_run_only_where_the_reviews_are_training(
-    template: str, protocol: str, code: int, capsys: pytest.CaptureFixture[str]
+    template: str, protocol: str, extra: list[str], message: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [(f"u{u}", f"i{i}", 1000 * i, 5) for u in range(8) for i in range(10) if (u + i) % 3]
     prepared("shop", *reviews(lines), "--kcore=0")
@@ -358,7 +367,8 @@ def test_vectors_of_reviews_run_only_where_the_reviews_are_training(
     flags = [
         f"--{key}={value}" for key, value in {**keys, "llm_embedding": "test", "load_col": TIMED}.items()
     ]
-    assert cli.main(["run", "-m", "LLMInitBPR", "-d", "shop", *flags, f"--protocol={protocol}"]) == code
-    if code:
+    argv = ["run", "-m", "LLMInitBPR", "-d", "shop", *flags, f"--protocol={protocol}", *extra]
+    assert cli.main(argv) == (2 if message else 0)
+    if message:
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert "made from reviews of the sequential protocol's training part" in line
+        assert message in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from recbole_llminit import cli
 from tests.prepare import raw
-from tests.prepare.raw import prepared, rows, write
+from tests.prepare.raw import DATA, prepared, read, rows, write
 
 
 def counts(read: tuple[int, int, int], *later: tuple[int, int, int]) -> list[tuple[str, int, int, int]]:
@@ -342,3 +343,46 @@ def test_the_card_names_its_files_by_hash() -> None:
     for file in made.card["files"]:
         content = Path("raw", file["name"]).read_bytes()
         assert (file["bytes"], file["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_a_filter_without_its_column_is_not_on_the_card(capsys: pytest.CaptureFixture[str]) -> None:
+    write("orders.csv", rows("user_id,item_id,stars", "u,i,1", "u,j,5"))
+    argv = ["prepare", "shop", f"--data-path={DATA}", "--source=table", "--reviews=orders.csv", "--kcore=0"]
+    assert cli.main(argv) == 0
+    assert "no ratings: rating >= 4 is not applied" in capsys.readouterr().out
+    made = read("shop")
+    assert (made.card["filters"]["min_rating"], len(made.pairs)) == (None, 2)
+    rated = prepared("rated", *argv[3:], "--columns=rating=stars")
+    assert (rated.card["filters"]["min_rating"], rated.pairs) == (4.0, {("u", "j")})
+
+
+def test_a_column_may_begin_late_in_json_lines() -> None:
+    lines = [{"user_id": "u", "item_id": "i"}, {"user_id": "u", "item_id": "j", "rating": 1}]
+    lines += [{"user_id": "u", "item_id": "k", "rating": 5}]
+    write("orders.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    made = prepared("shop", "--source=table", "--reviews=orders.jsonl", "--kcore=0")
+    assert made.pairs == {("u", "k")}
+
+
+def test_what_is_not_a_number_is_none() -> None:
+    """NaN is above every number to an engine: it would be the best rating and the latest time."""
+    header = "user_id,item_id,rating,timestamp"
+    write("orders.csv", rows(header, "u,i,NaN,1", "u,j,5,nan", "u,j,4,7"))
+    made = prepared("shop", "--source=table", "--reviews=orders.csv", "--kcore=0", "--duplicates=last")
+    assert made.inter.splitlines()[1:] == ["u\tj\t4\t7"]
+
+
+def test_names_are_no_patterns() -> None:
+    write("a [1].csv", rows("user_id,item_id", "right,i"))
+    write("a 1.csv", rows("user_id,item_id", "wrong,i"))
+    made = prepared("shop", "--source=table", "--reviews=a [1].csv", "--kcore=0")
+    assert made.pairs == {("right", "i")}
+
+
+def test_movielens_with_windows_line_ends() -> None:
+    flags = raw.movielens_100k()
+    first = prepared("unix", *flags)
+    for file in Path("raw").rglob("u.*"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    again = prepared("windows", *flags)
+    assert (again.pairs, again.item) == (first.pairs, first.item)

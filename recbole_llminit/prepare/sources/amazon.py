@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import Parser, parse_json
-from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table, parse_literal
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table, number, parse_literal
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -91,8 +91,8 @@ def _reviews(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
     return raw.select(
         user_id=raw[layout.user],
         item_id=raw[layout.item],
-        rating=raw[layout.rating].try_cast("float64"),
-        timestamp=raw[layout.time].try_cast("float64") / layout.ticks,
+        rating=number(raw[layout.rating]),
+        timestamp=number(raw[layout.time]) / layout.ticks,
         review=raw[layout.review],
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.engine import Engine
-from recbole_llminit.prepare.sources.base import Inputs, Raw
+from recbole_llminit.prepare.sources.base import Inputs, Raw, number
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -27,9 +27,7 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
     if len(found) != 1:
         raise UserError(f"{folder} holds {len(found)} .inter files; expected one")
     interactions, _ = _open(engine, found[0], ("user_id", "item_id"))
-    numbers = {
-        c: interactions[c].try_cast("float64") for c in ("rating", "timestamp") if c in interactions.columns
-    }
+    numbers = {c: number(interactions[c]) for c in ("rating", "timestamp") if c in interactions.columns}
     interactions = interactions.select("user_id", "item_id", **numbers)
     file = found[0].with_suffix(".item")
     if not file.is_file():

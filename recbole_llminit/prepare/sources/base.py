@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
 from tqdm import tqdm
 
 from recbole_llminit.errors import UserError, nearest
@@ -17,7 +18,7 @@ from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import Parser, first_record, parse_json, records
 
 if TYPE_CHECKING:
-    from ibis.expr.types import Table
+    from ibis.expr.types import Column, Table
 
 TEXT = "token_seq"  # RecBole's type of a text column
 
@@ -73,6 +74,12 @@ class Raw:
     interactions: Table
     items: Table | None
     types: Mapping[str, str]
+
+
+def number(column: Column) -> Column:
+    """Return a column's numbers as float64; null where there is none, or "not a number"."""
+    value = column.try_cast("float64")
+    return value.isnan().ifelse(ibis.null("float64"), value)
 
 
 def parse_literal(line: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import open_text, records
-from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, write_lines, write_table
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, number, write_lines, write_table
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -40,8 +40,8 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
     interactions = ratings.select(
         user_id=ratings.userId,
         item_id=ratings.movieId,
-        rating=ratings.rating.try_cast("float64"),
-        timestamp=ratings.timestamp.try_cast("float64"),
+        rating=number(ratings.rating),
+        timestamp=number(ratings.timestamp),
     )
     items = _films(engine, folder / films, inputs.skip_bad_lines)
     return Raw(interactions, items, {"title": TEXT, "genres": TEXT})
@@ -51,7 +51,7 @@ def _ratings(engine: Engine, file: Path, separator: str) -> Table:
     if separator == ",":
         return _csv(engine, file, _HEADER)
     with open_text(file, "latin-1") as lines:
-        copied = (line.replace(separator, "\t") for line in lines)
+        copied = (line.rstrip("\r\n").replace(separator, "\t") + "\n" for line in lines)
         return engine.csv(write_table(engine, file.name, _HEADER, copied), "\t", quoted=False)
 
 

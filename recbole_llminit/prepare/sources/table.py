@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.prepare.engine import Engine
-from recbole_llminit.prepare.files import first_record
-from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table
+from recbole_llminit.prepare.files import parse_json, records
+from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table, number
 
 if TYPE_CHECKING:
     from ibis.expr.types import Column, Table
 
 _NAMES = {"user": "user_id", "item": "item_id", "rating": "rating", "timestamp": "timestamp"}
+_HEAD = 1000  # lines of JSON that are looked at for columns: a rating may be missing in some
 _UNITS = {"seconds": 1, "milliseconds": 1000}
 
 
@@ -37,14 +39,14 @@ def _interactions(engine: Engine, inputs: Inputs) -> Table:
         raise UserError(f"--columns '{unknown.pop()}' must be one of {', '.join(_NAMES)}, as in user=uid")
     file = inputs.need("reviews")
     names = {**_NAMES, **inputs.columns}
-    raw = _open(engine, file, inputs, [names[role] for role in _NAMES])
+    raw = _open(engine, file, inputs)
     wanted = {
         role: name for role, name in names.items() if role in ("user", "item") or role in inputs.columns
     }
     _require(file, wanted.values(), raw, "--columns")
     columns = {"user_id": raw[names["user"]].cast("string"), "item_id": raw[names["item"]].cast("string")}
     if names["rating"] in raw.columns:
-        columns["rating"] = raw[names["rating"]].try_cast("float64")
+        columns["rating"] = number(raw[names["rating"]])
     if names["timestamp"] in raw.columns:
         columns["timestamp"] = _seconds(raw[names["timestamp"]], inputs.time_unit)
     return raw.select(**columns)
@@ -54,24 +56,26 @@ def _items(engine: Engine, inputs: Inputs) -> Table:
     file = inputs.need("metadata")
     mapped = dict(inputs.item_columns)
     item = mapped.pop("item", "item_id")
-    raw = _open(engine, file, inputs, [item, *mapped.values()])
+    if "item_id" in mapped:
+        raise UserError(f"--item-columns item_id={mapped['item_id']}: the ids' column is named item=...")
+    raw = _open(engine, file, inputs)
     _require(file, (item, *mapped.values()), raw, "--item-columns")
     mapped = mapped or {column: column for column in raw.columns if column not in (item, "item_id")}
     texts = {ours: raw[theirs].cast("string") for ours, theirs in mapped.items()}
     return raw.select(item_id=raw[item].cast("string"), **texts)
 
 
-def _open(engine: Engine, file: Path, inputs: Inputs, named: list[str]) -> Table:
-    """Open a file by its suffix; JSON lines need their columns named, or have those of the first line."""
+def _open(engine: Engine, file: Path, inputs: Inputs) -> Table:
+    """Open a file by its suffix; JSON lines have the columns that occur in the first of them."""
     suffix = Path(file.name.removesuffix(".gz")).suffix
     if suffix == ".parquet":
         return engine.parquet(file)
     if suffix in (".csv", ".tsv"):
         return engine.csv(file, "," if suffix == ".csv" else "\t")
     if suffix in (".json", ".jsonl", ".ndjson"):
-        columns = list(dict.fromkeys([*first_record(file), *named]))
-        known = [column for column in columns if column in first_record(file)]
-        return json_table(engine, file, known, (), inputs)
+        head = islice(records(file, parse_json, inputs.skip_bad_lines), _HEAD)
+        columns = dict.fromkeys(column for record in head for column in record)
+        return json_table(engine, file, list(columns), (), inputs)
     raise UserError(
         f"{file}: '{suffix}' is no known table; expected .csv, .tsv, .jsonl or .parquet (.gz too)"
     )
@@ -92,4 +96,4 @@ def _seconds(column: Column, unit: str) -> Column:
         return column.try_cast("timestamp('UTC')").truncate("s").epoch_seconds().cast("float64")
     if unit not in _UNITS:
         raise UserError(f"--time-unit '{unit}' must be one of {', '.join((*_UNITS, 'iso'))}")
-    return column.try_cast("float64") / _UNITS[unit]
+    return number(column) / _UNITS[unit]
