@@ -80,9 +80,10 @@ def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_pa
         UserError: If a dataset's results were made from different data, from data other than the card's
             now, or with different vectors under one name.
     """
+    cards = {name: _hashes(read_card(data_path / name)) for name in {row["dataset"] for row in rows}}
     first: dict[tuple[Any, ...], tuple[str, Any]] = {}
     for row in rows:
-        card, of_data = _hashes(read_card(data_path / row["dataset"])), row["data"]
+        card, of_data = cards[row["dataset"]], row["data"]
         data = (*(row[count] for count in ("users", "items", "interactions")), of_data)
         table = json.loads(row["keys"]).get("llm_embedding")
         for what, value in (

@@ -71,7 +71,7 @@ def _cold(entries: Sequence[Entry], metric: str) -> str:
         return ""
     columns, rows = ["all", "warm", "cold"], []
     for (group, setting), cell in values.groupby(["group", "setting"], sort=False):
-        means = cell.groupby("bucket")["value"].mean()
+        means = figures.bucket_means(cell)
         seeds = str(cell["seed"].nunique())
         rows.append([str(group), str(setting), seeds, *(f"{means[name]:.4f}" for name in columns)])
     return table_of(["backbone", "setting", "seeds", *columns], rows)

@@ -72,14 +72,15 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
         both = set(base["seed"]) & set(cell["seed"])
         if is_base or not both:
             continue
-        ours, theirs = (_means(some[some["seed"].isin(both)]) for some in (cell, base))
+        ours, theirs = (bucket_means(some[some["seed"].isin(both)]) for some in (cell, base))
         gain = (100 * (ours / theirs[theirs > 0] - 1)).reindex(ours.index).round(1)
         bar = go.Bar(x=[f"{name} " for name in gain.index], y=gain.tolist())  # a blank: no number, no date
         panels.setdefault(str(group), []).append((str(setting), bar))
     return _figure(panels, _names(entries), by, f"gain in {metric}, %")
 
 
-def _means(values: pd.DataFrame) -> Any:
+def bucket_means(values: pd.DataFrame) -> Any:
+    """Return the mean of each bucket over seeds, of values as `group_values` gives them."""
     return values.groupby("bucket", sort=False)["value"].mean()
 
 
