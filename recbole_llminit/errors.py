@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-NO_SPACE = "free some space, or write elsewhere (--data-path)"
+NO_SPACE = "free some space, or write to another disk"
 
 
 class UserError(ValueError):

@@ -16,13 +16,13 @@ from recbole_llminit.embedding.load import find_table
 from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.evaluation import cold_start
 from recbole_llminit.evaluation.batching import users_per_batch
-from recbole_llminit.paths import PROPS
+from recbole_llminit.paths import ATOMIC_DATA, PROPS
 from recbole_llminit.prepare.recipe import recipes
 from recbole_llminit.ready import make_dataset, make_vectors
 from recbole_llminit.registry import config_files, model_class
 from recbole_llminit.report import observe
 
-_OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
+OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
 _SPLIT_KEYS = ("split", "group_by", "order")
 
 
@@ -104,7 +104,7 @@ def known_keys() -> set[str]:
     """Return every config key that RecBole's files or code, or this package's files, name."""
     import recbole
 
-    keys = set(_OWN_FLAGS)
+    keys = set(OWN_FLAGS)
     root = Path(recbole.__file__).parent
     ours = (file for file in PROPS.glob("**/*.yaml") if file.parent.name != "experiment")  # studies
     for file in (*root.glob("properties/**/*.yaml"), *ours):
@@ -142,11 +142,12 @@ def _check_dataset(config: Any) -> None:
         return
     root = folder.parent
     there = sorted(file.parent.name for file in root.glob("*/*.inter") if file.stem == file.parent.name)
-    there = sorted({*there, "ml-100k"})
+    shipped = (file.parent.name for file in ATOMIC_DATA.glob("*/*.inter"))
+    there = sorted({*there, "ml-100k", *shipped})  # RecBole ships ml-100k
     raise UserError(
         f"unknown dataset '{dataset}': {folder / dataset}.inter does not exist (there are "
         f"{', '.join(there)}).{nearest(dataset, there)} Put its atomic files there{_recipes()}, or look "
-        "elsewhere with --data_path=FOLDER"
+        "elsewhere with --data_path=FOLDER (of `experiment`: --data-path FOLDER)"
     )
 
 

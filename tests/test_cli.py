@@ -76,11 +76,18 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--model=LLMInitSGLC"], "unknown model 'LLMInitSGLC'. Did you mean"),
         (["--model=LLMInitNeuMF"], "NeuMF has no table"),
-        (["--dataset=tates"], "unknown dataset 'tates'.*there are ml-100k, tastes.*Did you mean 'tastes'"),
+        (
+            ["--dataset=tates"],
+            "unknown dataset 'tates'.*there are beauty-mini, ml-100k, tastes.*Did you mean 'tastes'",
+        ),
+        (["--group_metrics=no"], "group_metrics 'no' must be true or false"),
         (["--llm_selection=best"], "llm_selection 'best' must be one of"),
         (["--llm_pooling=sum"], "llm_pooling 'sum'"),
         (["--users_per_batch=0"], "users_per_batch '0'"),
-        (["--llm_embedding=minilm"], "llm_embedding 'minilm': no minilm.safetensors"),
+        (
+            ["--llm_embedding=minilm"],
+            "no minilm.safetensors.*make it with: recbole-llminit encode tastes --encoder minilm --data-path",
+        ),
         (["--llm_missing=skip"], "llm_missing 'skip'"),
         (["--protocol=mask"], "protocol 'mask'.*Did you mean 'masked'"),
         (["--user_inter_num_interval=[50,inf)"], "the filters leave no interaction"),
@@ -207,6 +214,7 @@ def test_tune(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert "best params: {'learning_rate':" in capsys.readouterr().out
     assert Path("tuned.txt").read_text().count("Test result") == 2
     assert "does not exist" in fails(["tune", "--params_file=gone"], capsys)
+    assert "'--nproc=2' is a flag of run" in fails([*argv, "--nproc=2"], capsys)
 
 
 def test_report(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,10 +23,14 @@ _EXAMPLE = """examples:
   %(prog)s beauty --shard 1/4                          a quarter of the work; when all are done: --merge
   %(prog)s beauty --atomic --select var --dim 128      RecBole's text form of 128 selected dimensions
   %(prog)s beauty --base-url https://api.openai.com/v1 --encoder text-embedding-3-small --price 0.02
-  %(prog)s beauty --from vectors.npy --ids ids.txt --encoder "what made them" """
+  %(prog)s beauty --from vectors.npy --ids ids.txt --name mine --encoder "what made them"
+a run reads the table that its key names: --llm_embedding=mine"""
 
 _ENCODER = "all-mpnet-base-v2"
-_OF_TEXTS = ("prompt", "dtype", "revision", "max_length", "precision", "device", "base_url", "shard", "merge")
+_OF_TEXTS = (
+    *("prompt", "dtype", "revision", "max_length", "precision", "device", "batch_size", "base_url"),
+    *("shard", "merge"),
+)
 
 
 @guarded
@@ -78,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", help=f"model name or folder ({_ENCODER})")
     parser.add_argument("--template", help='text of an item: "{title}. {brand}" (the data card\'s)')
     parser.add_argument("--prompt", help="text put before every item's, if the encoder wants one")
-    parser.add_argument("--name", help="name of the table (the encoder's)")
+    parser.add_argument("--name", help="name of the table, for llm_embedding (the encoder's last part)")
     parser.add_argument(
         "--dtype", choices=("float32", "float16"), default="float32", help="of the table (%(default)s)"
     )
@@ -111,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
 def _check_selection(how: str | None) -> None:
     from recbole_llminit.initialize.settings import Selection
 
+    if how == Selection.FULL:
+        raise UserError("--select full keeps all dimensions: --atomic alone writes them")
     if how and how not in [selection.value for selection in Selection]:
         raise UserError(f"--select '{how}' must be one of {', '.join(s.value for s in Selection)}")
 
@@ -141,7 +147,7 @@ def _part(text: str) -> tuple[int, int]:
 def _check(args: argparse.Namespace) -> None:
     """Refuse flags that don't go together."""
     if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
-        raise UserError("--atomic, --select and --dim go together; a run selects by llm_selection")
+        raise UserError("--select and --dim go together, and with --atomic; a run selects by llm_selection")
     _check_selection(args.select)
     if args.ids and not args.matrix:
         raise UserError("--from and --ids go together: a matrix and the item token of each row")

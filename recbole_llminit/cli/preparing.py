@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     raw.add_argument("--columns", type=_mapping, help="of a table: user=,item=,rating=,timestamp=")
     raw.add_argument("--item-columns", type=_mapping, help="of a table of items: item=,title=,...")
     raw.add_argument("--time-unit", help="of a table: seconds (default), milliseconds or iso")
+    raw.add_argument("--generate", type=_sizes, help="of synthetic: users=300,items=250,interactions=5000")
     raw.add_argument(
         "--skip-bad-lines",
         type=_count,
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     run = parser.add_argument_group("how")
     run.add_argument("--engine", default="duckdb", help="duckdb (default) or spark, extra [spark]")
     run.add_argument("--memory", default="2GB", help="of the engine before it spills to disk (%(default)s)")
-    run.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of --sample (2020)")
+    run.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of --sample and --generate (2020)")
     run.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
     run.add_argument("--quiet", "-q", action="store_true", help="print nothing")
     return parser
@@ -102,6 +103,10 @@ def _mapping(text: str) -> dict[str, str]:
     if not all(key and equals and value for key, equals, value in pairs):
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form user=uid,item=sku")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _sizes(text: str) -> dict[str, int]:
+    return {what: _count(size) for what, size in _mapping(text).items()}
 
 
 def _count(text: str) -> int:

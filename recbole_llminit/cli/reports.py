@@ -13,6 +13,8 @@ _EXAMPLE = """examples:
   %(prog)s host.json var.json --html report.html       and write a page; plain models are the base
   %(prog)s saved/experiment/table1                     the page of a study, in its folder"""
 
+_METRICS = "Recall@10,NDCG@10"
+
 
 @guarded
 def report(argv: list[str]) -> None:
@@ -25,12 +27,12 @@ def report(argv: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("results", nargs="+", type=Path, help="files of --result_file, or a study's folder")
-    parser.add_argument("--metrics", default="Recall@10,NDCG@10", help="comma-separated (%(default)s)")
+    parser.add_argument("--metrics", help=f"of files, comma-separated ({_METRICS}); a study names its own")
     parser.add_argument("--html", type=Path, help="write a page about these files")
     args = parser.parse_args(argv)
     if args.results[0].is_dir():
         return _study(args)
-    metrics = args.metrics.split(",")
+    metrics = (args.metrics or _METRICS).split(",")
     from recbole_llminit.report.table import read_result, results_table
 
     print(results_table([read_result(file) for file in args.results], metrics))
@@ -41,9 +43,10 @@ def report(argv: list[str]) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    if len(args.results) > 1 or args.html:
+    if len(args.results) > 1 or args.html or args.metrics:
         raise UserError(
-            f"{args.results[0]} is a study's folder: name it alone; its page is report.html in it"
+            f"{args.results[0]} is a study's folder: name it alone; its page is report.html in it, with the "
+            "metrics of the study"
         )
     from recbole_llminit.experiment.page import report_study
 

@@ -97,14 +97,20 @@ def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
     import yaml
 
     from recbole_llminit.experiment.study import read_yaml
+    from recbole_llminit.preflight import OWN_FLAGS
 
     keys: dict[str, Any] = {}
     for argument in rest:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals:
             parser.error(f"argument '{argument}': write every key as --key=value")
-        if key in ("seed", "protocol", "data_path", "result_file"):
-            raise UserError(f"--{key} is the study's; use --seeds, --protocols, --data-path or --out")
+        if key in ("seed", "protocol", "model", "dataset", "data_path", "result_file"):
+            raise UserError(
+                f"--{key} is the study's; use --seeds, --protocols, --models, "
+                "--datasets, --data-path or --out"
+            )
+        if key in OWN_FLAGS:
+            raise UserError(f"argument '{argument}' is a flag of run, and no key of a config")
         try:
             keys[key] = read_yaml(value)
         except yaml.YAMLError:

@@ -37,11 +37,15 @@ def _run_parser(prog: str, description: str, example: str = _RUN_EXAMPLE) -> arg
 
 def _overrides(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, str]:
     """Read the ``--key=value`` arguments; RecBole would drop any other form with a warning."""
+    from recbole_llminit.preflight import OWN_FLAGS
+
     overrides = {}
     for argument in rest:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals:
             parser.error(f"argument '{argument}': write every key as --key=value")
+        if key in OWN_FLAGS:
+            raise UserError(f"argument '{argument}' is a flag of run, and no key of a config")
         if "=" in value:
             raise UserError(f"argument '{argument}': put a value that holds '=' into a YAML file")
         overrides[key] = value
@@ -119,9 +123,21 @@ def tune(argv: list[str]) -> None:
         "recbole-llminit tune", "Search hyper-parameters with RecBole's HyperTuning.", _TUNE_EXAMPLE
     )
     parser.add_argument("--params_file", type=Path, required=True, help="search space in RecBole's format")
-    parser.add_argument("--algo", choices=("exhaustive", "random", "bayes"), default="exhaustive")
-    parser.add_argument("--max_evals", type=int, default=100, help="most trials of random and bayes")
-    parser.add_argument("--early_stop", type=int, default=10, help="stop after so many trials without gain")
+    parser.add_argument(
+        "--algo",
+        choices=("exhaustive", "random", "bayes"),
+        default="exhaustive",
+        help="how to search (%(default)s)",
+    )
+    parser.add_argument(
+        "--max_evals", type=int, default=100, help="most trials of random and bayes (%(default)s)"
+    )
+    parser.add_argument(
+        "--early_stop",
+        type=int,
+        default=10,
+        help="stop after so many trials without gain, exhaustive too (%(default)s)",
+    )
     parser.add_argument("--output_file", type=Path, help="where to write every trial (text, or .json)")
     args, rest = parser.parse_known_args(argv)
     if not args.params_file.is_file():

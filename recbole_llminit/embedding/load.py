@@ -76,10 +76,11 @@ def find_table(config: Any) -> Path:
         if (folder / wanted).is_file():
             return folder / wanted
     there = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
+    how = "--atomic" if name == ITEMEMB else f"--encoder {name}"
     raise UserError(
         f"llm_embedding '{name}': no {wanted} in {' or '.join(map(str, folders))}"
         + (f" (tables there: {', '.join(there)})" if there else "")
-        + f"; make it with: recbole-llminit encode {dataset} --help"
+        + f"; make it with: recbole-llminit encode {dataset} {how} --data-path {given}"
     )
 
 

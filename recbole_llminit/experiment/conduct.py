@@ -25,6 +25,7 @@ from recbole_llminit.replacing import replacing
 
 # What a run of a study tells besides its metrics; no part of what it is, so not of its id either.
 _WATCHED = {"group_metrics": True, "table_statistics": True, "save_users": True, "show_progress": False}
+_OF_FULL_RANKING = ("group_metrics", "save_users")
 # Keys whose values may be paths: a run works in a folder of its own.
 _FILES = ("protocol", "llm_embedding", "candidates_file")
 _FOLDERS = ("backbone", "stage1", "first", "llm", "text_encoder")  # or files; after `allmrec_`
@@ -150,7 +151,14 @@ def _carried_keys(run: Run, data_path: Path) -> dict[str, Any]:
         for key in (*_FILES, *(f"allmrec_{name}" for name in _FOLDERS))
         if isinstance(value := run.keys.get(key), str) and _is_path(key, Path(value))
     }
-    return {**_WATCHED, **run.keys, **paths, "data_path": str(data_path)}
+    return {**_watched(run), **run.keys, **paths, "data_path": str(data_path)}
+
+
+def _watched(run: Run) -> dict[str, Any]:
+    """Return what a run tells; of a sampled evaluation not what only a full ranking can."""
+    mode = (run.keys.get("eval_args") or {}).get("mode", "full")
+    ranked = (mode.get("test", "full") if isinstance(mode, dict) else mode) == "full"
+    return {key: value for key, value in _WATCHED.items() if ranked or key not in _OF_FULL_RANKING}
 
 
 def _is_path(key: str, value: Path) -> bool:

@@ -128,6 +128,9 @@ class Study:
         self._check_keys()
 
     def _check_keys(self) -> None:
+        for keys in (self.keys, self.vary, *self.per_model.values()):
+            if "model" in keys:
+                raise UserError(f"study {self.name}: 'model' is a setting's; list backbones in 'models'")
         for keys in (self.keys, self.vary, *self.per_model.values(), *self.settings.values()):
             for key in sorted({"dataset", "protocol", "seed"}.intersection(keys)):
                 raise UserError(f"study {self.name}: '{key}' is no key of a setting; list it in '{key}s'")
@@ -265,9 +268,7 @@ def tables_of(data_path: Path, dataset: str) -> list[str]:
     folders = (data_path / dataset, ATOMIC_DATA / dataset)
     names = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
     if not names:
-        raise UserError(
-            f"no table of vectors in {folders[0]}; make one with: recbole-llminit encode {dataset} --help"
-        )
+        raise UserError(f"no table of vectors in {folders[0]}; recbole-llminit encode {dataset} makes one")
     return names
 
 

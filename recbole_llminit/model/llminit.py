@@ -6,6 +6,7 @@ Recommendation", EMNLP 2025 Industry Track (arXiv 2503.01814).
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ class LLMInit:
         loaded = load_item_vectors(config, dataset)
         self.llm_vectors_hash = loaded.hash if loaded else None
         if loaded and settings.selection == "full":
-            config[width_key(config["model"])] = loaded.matrix.shape[1]
+            key, width = width_key(config["model"]), loaded.matrix.shape[1]
+            getLogger().info(f"llm_selection full: {key} is the vectors' {width} instead of {config[key]}")
+            config[key] = width
         super().__init__(config, dataset)  # type: ignore[call-arg]  # the host's
         # S3Rec's second stage starts from its first, which started from the vectors.
         if loaded and config["train_stage"] != "finetune":

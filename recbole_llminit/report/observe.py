@@ -11,6 +11,7 @@ import pandas as pd
 from recbole_llminit.errors import UserError
 from recbole_llminit.evaluation.groups import Ranking, full_ranking, group_metrics, values_by_user
 from recbole_llminit.replacing import replacing
+from recbole_llminit.values import flag
 
 _SHOWN = 10  # items of a user's list that are kept
 
@@ -19,8 +20,12 @@ def check(config: Any) -> None:
     """Check the keys.
 
     Raises:
-        UserError: If groups or users are asked for and the test does not rank all items.
+        UserError: If one is neither true nor false, or groups or users are asked for and the test does not
+            rank all items.
     """
+    for key in ("group_metrics", "table_statistics", "save_users"):
+        if config[key] is not None:
+            flag(config, key)
     mode = config["eval_args"]["mode"]["test"]
     for key in ("group_metrics", "save_users"):
         if config[key] and mode != "full":

@@ -29,6 +29,11 @@ def read_result(file: Path) -> dict[str, Any]:
         result = json.loads(file.read_text(encoding="utf-8"))
         return {**result, "test": dict(result["test"]), "seconds": dict(result["seconds"])}
     except OSError:
+        if file.suffix != ".json":
+            raise UserError(
+                f"{file} does not exist; `recbole-llminit experiment` writes a study's folder, and a run the "
+                "file that --result_file names"
+            ) from None
         raise UserError(f"{file} does not exist; a run writes it with --result_file={file}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{file} is not a result file (see result_file in the README)") from None

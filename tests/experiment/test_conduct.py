@@ -166,6 +166,19 @@ def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
     assert (carried["save_users"], carried["group_metrics"]) == (False, True)  # a study's own keys win
 
 
+@pytest.mark.parametrize(
+    ("mode", "ranks_all"),
+    [("full", True), ("uni19", False), ({"valid": "uni19", "test": "full"}, True), ({"test": "pop9"}, False)],
+)
+def test_a_sampled_evaluation_is_not_asked_for_what_ranks_all(
+    mode: Any, ranks_all: bool, planted: World
+) -> None:
+    study = Study.of({**BASE, "keys": {"eval_args": {"mode": mode}}}, Path("s.yaml"))
+    carried = conduct._carried_keys(cells(study, planted.root)[0].run, planted.root)
+    assert ("group_metrics" in carried, "save_users" in carried) == (ranks_all, ranks_all)
+    assert carried["table_statistics"] is True
+
+
 def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFixture[str]) -> None:
     study = written("planted.yaml", tune={"SGCL": {"learning_rate": [0.1]}})
     assert cli.main(command(study, planted, "--dry-run")) == 0
@@ -190,6 +203,8 @@ def test_nothing_to_summarise(planted: World, capsys: pytest.CaptureFixture[str]
         ({"protocols": ["maskd"]}, [], "protocol 'maskd'"),
         ({}, ["--jobs=0"], "--jobs '0'"),
         ({}, ["--seed=3"], "--seed is the study's; use --seeds"),
+        ({}, ["--nproc=2"], "'--nproc=2' is a flag of run"),
+        ({"keys": {"model": "SGCL"}}, [], "'model' is a setting's; list backbones in 'models'"),
         ({}, ["--topk=[a"], "--topk: '[a' is not a YAML value"),
         ({"tune": {"BPR": {"learning_rate": 0.1}}}, [], "tune: BPR's learning_rate '0.1' must be a list"),
     ],

@@ -75,6 +75,15 @@ def test_flags_change_a_recipe() -> None:
     assert prepared("beauty-mini", "--seed=1").inter != whole.inter
 
 
+def test_a_synthetic_world_of_any_size() -> None:
+    flags = ("--source=synthetic", "--min-rating=none", "--kcore=0", "--seed=7")
+    made = prepared("shop", *flags, "--generate=users=40,items=30,interactions=500")
+    assert made.card["counts"][0]["interactions"] == 500
+    assert made.card["synthetic"] is True
+    assert 0 < len({user for user, _ in made.pairs}) <= 40
+    assert 0 < len({item for _, item in made.pairs}) <= 30
+
+
 @pytest.fixture
 def props(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give an empty folder of property files."""

@@ -208,6 +208,8 @@ def test_two_people_of_one_seed_stand_side_by_side() -> None:
     [
         (["folder"], "folder holds no rows.jsonl"),
         (["folder", "x.json"], "name it alone"),
+        (["folder", "--metrics=Hit@1"], "with the metrics of the study"),
+        (["gone"], "`recbole-llminit experiment` writes a study's folder"),
         (["x.json", "--html=p.html"], "x.json is not a result file"),
         (["gone.json"], "gone.json does not exist"),
     ],

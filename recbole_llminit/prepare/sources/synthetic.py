@@ -61,7 +61,8 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
         interactions, items = generate(**inputs.generate, seed=inputs.seed)
     except TypeError:
         raise UserError(
-            "a synthetic world needs `generate: {users: 300, items: 250, interactions: 5000}` in its recipe"
+            "a synthetic world needs its size: --generate users=300,items=250,interactions=5000, or "
+            "`generate: {users: 300, items: 250, interactions: 5000}` in its recipe"
         ) from None
     tables = []
     for name, frame in (("interactions", interactions), ("items", items)):
