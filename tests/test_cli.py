@@ -233,8 +233,13 @@ def test_report(world: World, capsys: pytest.CaptureFixture[str]) -> None:
         "best epoch",
         "seconds",
     ]
-    assert row.split("|")[1].strip() == "BPR"
-    assert row.split("|")[4].strip() == ""
+    result = json.loads(Path("r.json").read_text())
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[:4] == ["BPR", "tastes", f"{result['test']['recall@5']:.4f}", ""]
+    assert cells[4] == str(result["best_epoch"])
+    Path("s.json").write_text(json.dumps(result | {"data": {"synthetic": True}}))
+    assert cli.main(["report", "s.json"]) == 0
+    assert "| tastes (synthetic) |" in " ".join(capsys.readouterr().out.split())
     Path("x.json").write_text("[]")
     assert "x.json is not a result file" in fails(["report", "x.json"], capsys)
 

@@ -56,12 +56,41 @@ def test_case_study(world: World) -> None:
 def test_resume_goes_on_where_it_stopped(world: World) -> None:
     run(MODEL, world, epochs=2)
     saved = checkpoint()
-    stopped = torch.load(saved, weights_only=False)
+    stopped, before = torch.load(saved, weights_only=False), Path(saved).read_bytes()
     made = parts(MODEL, world, epochs=5, resume=saved)
     made.trainer.fit(made.train, made.valid)
     assert list(made.trainer.train_loss_dict) == list(range(stopped["epoch"] + 1, 5))
+    Path(saved).write_bytes(before)
     result = run(MODEL, world, epochs=5, resume=saved)
     assert result["epochs"] == 5
+    first = stopped["epoch"] + 1
+    assert result["curve"]["epochs"] == list(range(first, 5))
+    assert len(result["curve"]["valid"]) == len(result["curve"]["loss"]) == 5 - first
+
+
+def test_the_best_epoch_is_the_one_that_validation_likes_best(world: World) -> None:
+    result = run(MODEL, world, epochs=5, learning_rate=0.1, stopping_step=2)
+    curve = result["curve"]
+    best = curve["valid"].index(max(curve["valid"]))
+    assert best < len(curve["valid"]) - 1  # the last epoch is not the best
+    assert (result["best_epoch"], curve["epochs"][best]) == (best, best)
+    assert result["valid"][curve["metric"]] == pytest.approx(curve["valid"][best])
+    seconds = result["seconds"]
+    assert seconds["start_up"] + seconds["train"] + seconds["evaluate"] == pytest.approx(seconds["total"])
+    assert min(seconds.values()) > 0
+
+
+@pytest.mark.parametrize("model", ["LLMInitBPR", "BPR"])
+def test_adam_has_the_weight_decay_that_it_is_given(model: str, world: World) -> None:
+    (group,) = parts(model, world, weight_decay=0.3, learning_rate=0.02).trainer.optimizer.param_groups
+    assert (group["weight_decay"], group["lr"]) == (0.3, 0.02)
+
+
+def test_the_runs_seed_decides_what_is_drawn(world: World) -> None:
+    drawn = [parts("LLMInitBPR", world, llm_selection="rand", seed=seed) for seed in (1, 1, 2)]
+    rows = [made.model.item_embedding.weight[made.dataset.token2id("item_id", "i3")] for made in drawn]
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[0], rows[2])
 
 
 def test_a_finished_checkpoint_stays_what_it_is(world: World) -> None:

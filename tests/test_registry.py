@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+import yaml
 from recbole.utils import get_model, get_trainer
 
 import recbole_llminit
@@ -117,6 +118,29 @@ def test_our_own_models_are_found_in_their_family_alone() -> None:
             assert (found is not None) == (other == family)
     assert "LLMInitMoRec" not in names
     assert recbole_llminit.config_files("MoRecSASRec", "mine")[-1].endswith("sequential.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "repeatable"),
+    [("masked", "RO", False), ("paper", "RO", True), ("sequential", "TO", True)],
+)
+def test_the_shipped_protocols_are_these(name: str, order: str, repeatable: bool) -> None:
+    """Numbers of other years are only comparable while these stay."""
+    assert yaml.safe_load((PROPS / "protocol" / f"{name}.yaml").read_text()) == {
+        "protocol": name,
+        "eval_args": {
+            "split": {"LS": "valid_and_test"},
+            "group_by": "user",
+            "order": order,
+            "mode": "full",
+        },
+        "repeatable": repeatable,
+        "metrics": ["Recall", "NDCG", "MRR", "Hit", "Precision"],
+        "topk": [10, 20, 50],
+        "valid_metric": "NDCG@10",
+        "epochs": 300,
+        "stopping_step": 10,
+    }
 
 
 def test_unknown_protocol() -> None:

@@ -125,8 +125,7 @@ class ListCollector(Collector):  # type: ignore[misc]
         if needs:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
-        best, top = torch.topk(scores_tensor, max(self.topk), dim=-1)
-        top = top.masked_fill(best == -torch.inf, 0)  # padding: what has no score is not recommended
+        top = top_items(scores_tensor, max(self.topk))
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", top)
         if self.register.need("rec.topk"):
@@ -135,9 +134,27 @@ class ListCollector(Collector):  # type: ignore[misc]
             )
 
     def get_data_struct(self) -> DataStruct:
-        """Return what was collected, each batch after the other, and forget it."""
+        """Return what was collected, each batch after the other, and forget it.
+
+        RecBole moves all that it has to the CPU, and so fails at the counts of items and users that its
+        metrics of coverage and popularity need; those are no tensors.
+        """
         self.data_struct.join()
-        return super().get_data_struct()
+        collected = self.data_struct._data_dict
+        counts = {name: value for name, value in collected.items() if not isinstance(value, torch.Tensor)}
+        for name in counts:
+            del collected[name]
+        returned = super().get_data_struct()
+        for name, value in counts.items():
+            self.data_struct.set(name, value)
+            returned.set(name, value)
+        return returned
+
+
+def top_items(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """Return (n_users, k) int64 items, best first; 0, the padding, where nothing is left to recommend."""
+    best, top = torch.topk(scores, k, dim=-1)
+    return top.masked_fill(best == -torch.inf, 0)  # RecBole would go on with the masked history
 
 
 def hits_of(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from recbole_llminit.evaluation.full_ranking import hits_of
+from recbole_llminit.evaluation.full_ranking import hits_of, top_items
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ class Ranking:
     """The top of a full ranking, and what was to be found: one row for each user of the test."""
 
     users: Ids  # (n,) RecBole's ids
-    top: Ids  # (n, k) items, best first
+    top: Ids  # (n, k) items, best first; 0 where nothing is left to recommend
     rows: Ids  # (m,) row of each positive
     positives: Ids  # (m,) item to be found
 
@@ -45,7 +45,7 @@ def full_ranking(trainer: Any, loader: Any) -> Ranking:
     for batch in loader:
         with torch.no_grad():
             interaction, scores, positive_rows, positive_items = trainer._full_sort_batch_eval(batch)
-        tops.append(torch.topk(scores, max(trainer.config["topk"]), dim=-1).indices.cpu().numpy())
+        tops.append(top_items(scores, max(trainer.config["topk"])).cpu().numpy())
         users.append(interaction[trainer.config["USER_ID_FIELD"]].cpu().numpy())
         rows.append(positive_rows.cpu().numpy() + before)
         positives.append(positive_items.cpu().numpy())

@@ -170,11 +170,17 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
     for name, text in (
         ("summary.md", as_markdown(study, tables, said)),
         ("summary.html", as_html(study, tables, said)),
-        ("comparisons.jsonl", table.to_json(orient="records", lines=True)),
+        ("comparisons.jsonl", _as_lines(table)),
         (NOTES, "\n".join(said) + "\n"),
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _as_lines(table: pd.DataFrame) -> str:
+    """Return the table as JSON lines, unrounded: pandas' own would make a small p a zero."""
+    lines = table.astype(object).where(table.notna(), None).to_dict("records")
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def as_markdown(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:

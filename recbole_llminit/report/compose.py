@@ -73,7 +73,8 @@ def _cold(entries: Sequence[Entry], metric: str) -> str:
     for (group, setting), cell in values.groupby(["group", "setting"], sort=False):
         means = figures.bucket_means(cell)
         seeds = str(cell["seed"].nunique())
-        rows.append([str(group), str(setting), seeds, *(f"{means[name]:.4f}" for name in columns)])
+        shown = (f"{means[name]:.4f}" if name in means else "" for name in columns)
+        rows.append([str(group), str(setting), seeds, *shown])
     return table_of(["backbone", "setting", "seeds", *columns], rows)
 
 

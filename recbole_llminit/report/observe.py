@@ -88,7 +88,7 @@ def users_table(ranking: Ranking, train: Any, config: Any) -> pd.DataFrame:
             "user": [str(user_tokens[user]) for user in ranking.users],
             "history": [[str(item_tokens[item]) for item in items] for items in seen],
             "positives": [[str(item_tokens[item]) for item in wanted[row]] for row in rows],
-            "top": [[str(item_tokens[item]) for item in ranking.top[row, :_SHOWN]] for row in rows],
+            "top": [[str(item_tokens[i]) for i in ranking.top[row, :_SHOWN] if i] for row in rows],
         }
         | values_by_user(ranking, config)
     )

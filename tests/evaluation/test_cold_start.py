@@ -52,16 +52,16 @@ def pairs(data: Any) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("protocol", ["masked", "paper"])
 def test_only_training_interactions_go(world: World, protocol: str) -> None:
-    whole, cold = parts("LightGCN", world, protocol), parts("LightGCN", world, protocol, cold_items=0.25)
+    model = "LLMInitLightGCN"
+    whole, cold = parts(model, world, protocol), parts(model, world, protocol, cold_items=0.25)
     for which in ("valid", "test"):
         assert pairs(getattr(cold, which)) == pairs(getattr(whole, which))
     ids = cold.train._dataset.cold_items
     assert len(ids) == 10
     assert pairs(cold.train) == {(u, i) for u, i in pairs(whole.train) if i not in ids}
     assert cold.dataset.item_num == 41  # cold items stay in the vocabulary, and so in every ranking
-    graph = cold.model.norm_adj_matrix.to_dense() if hasattr(cold.model.norm_adj_matrix, "to_dense") else None
-    if graph is not None:
-        assert not graph[cold.dataset.user_num + ids].any()
+    edges = np.diff(cold.model.norm_adj_matrix.scipy.tocsr().indptr)
+    assert np.array_equal(np.flatnonzero(edges[cold.dataset.user_num + 1 :] == 0) + 1, ids)
 
 
 def test_half_the_history_goes_from_training_alone(world: World) -> None:
@@ -70,6 +70,17 @@ def test_half_the_history_goes_from_training_alone(world: World) -> None:
     assert pairs(half.train) < pairs(whole.train)
     counts = [np.bincount(one.train._dataset.inter_feat["user_id"].numpy()) for one in (whole, half)]
     assert np.array_equal(counts[1], counts[0] - counts[0] // 2)
+
+
+def test_what_is_taken_follows_the_runs_seed(world: World) -> None:
+    """Half of what cold items leave of each user, the half that `dropped` draws with the seed."""
+    for seed in (3, 4):
+        whole = parts("BPR", world, seed=seed).train._dataset.inter_feat
+        users, items = whole["user_id"].numpy(), whole["item_id"].numpy()
+        warm = ~np.isin(items, choose_cold_items(40, 0.25, seed))
+        kept = np.flatnonzero(warm)[~dropped(users[warm], 0.5, seed)]
+        both = parts("BPR", world, cold_items=0.25, drop_history=0.5, seed=seed)
+        assert pairs(both.train) == set(zip(users[kept].tolist(), items[kept].tolist(), strict=True))
 
 
 def test_what_was_taken_is_masked_where_history_is(world: World) -> None:
@@ -128,7 +139,8 @@ def test_text_finds_the_cold_item_of_the_own_block(tmp_path: Any) -> None:
         ("BPR", {"cold_items": 1.0}, "cold_items '1.0' must be a share"),
         ("BPR", {"drop_history": "half"}, "drop_history 'half'"),
         ("SASRec", {"cold_items": 0.2, "train_neg_sample_args": None}, "SASRec is sequential"),
-        ("BPR", {"cold_items": 0.99}, "cold_items: a user has all 0 items|leave no training"),
+        ("BPR", {"cold_items": 0.99}, "leave no training interaction; lower them"),
+        ("BPR", {"cold_items": 0.95}, "cold_items: a user has all 2 items that are left; lower it"),
     ],
 )
 def test_wrong_shares(model: str, keys: dict[str, Any], message: str, world: World) -> None:
@@ -155,15 +167,17 @@ def test_without_the_keys_nothing_changes(world: World) -> None:
 
 
 @pytest.mark.parametrize("saved", ["save_dataset", "save_dataloaders"])
+@pytest.mark.parametrize("key", ["cold_items", "drop_history"])
 @pytest.mark.parametrize(("first", "second"), [(0.3, 0.0), (0.0, 0.3)])
 def test_saved_data_are_taken_for_what_they_are(
-    saved: str, first: float, second: float, world: World
+    saved: str, key: str, first: float, second: float, world: World
 ) -> None:
-    """A run has the cold items that it asks for, whatever the run had that saved the data."""
-    own = {"group_metrics": True, "cold_items": second}
+    """A run has the cold start that it asks for, whatever the run had that saved the data."""
+    own = {"group_metrics": True, key: second}
     expected = run("BPR", world, "masked", checkpoint_dir="fresh", **own)
-    run("BPR", world, "masked", cold_items=first, **{saved: True})
+    run("BPR", world, "masked", **{key: first, saved: True})
     assert list(Path("saved").glob("tastes-*.pth"))
     found = run("BPR", world, "masked", **own)
     assert found["groups"] == expected["groups"]
-    assert ("cold" in {group["group"] for group in found["groups"]}) == bool(second)
+    if key == "cold_items":
+        assert ("cold" in {group["group"] for group in found["groups"]}) == bool(second)

@@ -12,7 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_llminit.evaluation.full_ranking import FullRankingLoader, ItemLists, ListCollector, hits_of
+from recbole_llminit.evaluation.full_ranking import (
+    FullRankingLoader,
+    ItemLists,
+    ListCollector,
+    hits_of,
+    top_items,
+)
 from tests.conftest import World, config_of, parts, settings, write_world
 
 
@@ -121,6 +127,35 @@ def test_metrics_over_values_go_through_recboles_collector(world: World, mode: s
     assert results[0] == results[1]
 
 
+def test_metrics_of_coverage_and_popularity(world: World) -> None:
+    """RecBole's own collector stops at them; their values are those of the lists."""
+    metrics = ["ItemCoverage", "AveragePopularity", "ShannonEntropy", "GiniIndex", "TailPercentage"]
+    run = parts("BPR", world, metrics=["NDCG", *metrics])
+    run.trainer.fit(run.train, run.valid, saved=False, verbose=False)
+    for _ in range(2):  # what they count is there for every evaluation
+        found = run.trainer.evaluate(run.test, load_best_model=False)
+    lists = []
+    for batch in run.test:
+        scores = run.trainer._full_sort_batch_eval(batch)[1]
+        lists.append(scores.topk(5).indices)
+    top = torch.cat(lists).numpy()
+    degrees = np.bincount(run.train._dataset.inter_feat["item_id"].numpy(), minlength=41)
+    shares = np.unique(top, return_counts=True)[1] / top.size
+    assert found["itemcoverage@5"] == round(len(np.unique(top)) / 41, 4)  # RecBole counts the padding
+    assert found["averagepopularity@5"] == pytest.approx(degrees[top].mean(), abs=1e-4)
+    assert found["shannonentropy@5"] == pytest.approx(-(shares * np.log(shares)).mean(), abs=1e-4)
+
+
+def test_what_has_no_score_is_not_recommended(world: World) -> None:
+    scores = torch.tensor([[-torch.inf, 3.0, -torch.inf, 4.0, -torch.inf]])
+    assert top_items(scores, 4).tolist() == [[3, 1, 0, 0]]
+    collector = ListCollector(config_of("BPR", world, metrics=["Recall", "ShannonEntropy"], topk=[1, 4]))
+    collector.eval_batch_collect(scores, None, torch.tensor([0]), torch.tensor([2]))
+    found = collector.get_data_struct()
+    assert found["rec.items"].tolist() == [[3, 1, 0, 0]]
+    assert found["rec.topk"].tolist() == [[0, 0, 0, 0, 1]]
+
+
 def test_case_study_reads_histories(world: World) -> None:
     from recbole.utils.case_study import full_sort_topk
 
@@ -130,8 +165,16 @@ def test_case_study_reads_histories(world: World) -> None:
 
 
 def test_a_sequential_model_keeps_recboles_batches(world: World) -> None:
-    run = parts("SASRec", world, MAX_ITEM_LIST_LENGTH=5, train_neg_sample_args=None)
-    assert run.trainer.evaluate(run.valid, load_best_model=False)["recall@5"] >= 0
+    keys = {"MAX_ITEM_LIST_LENGTH": 5, "train_neg_sample_args": None, "n_layers": 1, "n_heads": 2}
+    run = parts("SASRec", world, **keys)
+    columns = {"inter": ["user_id", "item_id", "timestamp"]}
+    plain = plain_parts("SASRec", world, run.config, **keys, load_col=columns)
+    plain.model.load_state_dict(run.model.state_dict())
+    for which in ("valid", "test"):
+        ours, theirs = (
+            one.trainer.evaluate(getattr(one, which), load_best_model=False) for one in (run, plain)
+        )
+        assert ours == theirs
 
 
 def test_collected_once(world: World) -> None:

@@ -67,9 +67,9 @@ def test_groups_by_hand() -> None:
         for row in group_metrics(RANKING, train, CONFIG)
     }
     assert rows["all", "all"][1]["recall@3"] == pytest.approx(2 / 3)
-    assert rows["user activity", "5-9"] == (1, pytest.approx(rows["user activity", "5-9"][1]))
-    assert rows["user activity", "5-9"][1]["recall@3"] == 1
-    assert rows["user activity", "1-4"][1]["recall@3"] == 1
+    for bucket, first in (("5-9", 0.5), ("1-4", 0.0)):  # user 1, user 2
+        users, metrics = rows["user activity", bucket]
+        assert (users, metrics["recall@1"], metrics["recall@3"]) == (1, first, 1)
     assert rows["user activity", "0"] == (1, dict.fromkeys(rows["all", "all"][1], 0.0))
     assert rows["items", "warm"][0] == 2
     assert rows["items", "cold"][1]["recall@3"] == 0
@@ -113,6 +113,37 @@ def test_users_are_named_by_tokens(world: World) -> None:
     assert set(row["history"]) | set(row["positives"]) < bought
     assert not set(row["top"]) & set(row["history"])  # masked
     assert row["recall@5"] == float(row["positives"][0] in list(row["top"])[:5])
+
+
+def test_nothing_masked_is_shown_where_the_catalogue_ends(board: World) -> None:
+    """Each user has 4 of 12 items in the history: 8 are left to name, and no padding."""
+    run("BPR", board, topk=[1, 12], valid_metric="NDCG@12", save_users=True)
+    users = pd.read_parquet("result.users.parquet")
+    everything = set(board.tokens)
+    for _, row in users.iterrows():
+        left = everything - set(row["history"])
+        assert set(row["top"]) <= left
+        assert len(row["top"]) == len(set(row["top"])) < 10
+
+
+@pytest.mark.parametrize("model", ["LLMInitBPR", "SASRec"])
+def test_batches_do_not_matter(world: World, model: str) -> None:
+    found = [
+        run(
+            model,
+            world,
+            group_metrics=True,
+            save_users=True,
+            users_per_batch=size,
+            result_file=f"{size}.json",
+        )
+        for size in (60, 7)
+    ]
+    assert found[0]["groups"] == [
+        {**row, "metrics": pytest.approx(row["metrics"])} for row in found[1]["groups"]
+    ]
+    tables = [pd.read_parquet(f"{size}.users.parquet") for size in (60, 7)]
+    pd.testing.assert_frame_equal(*tables)
 
 
 def test_a_sampled_test_has_no_groups(world: World) -> None:

@@ -152,6 +152,22 @@ def test_what_a_setting_names_is_not_searched(planted: World) -> None:
     assert "fixed" not in found
 
 
+def test_cells_whose_search_failed_are_left_out(planted: World) -> None:
+    """They would be trained with other rates than the ones they are said to have."""
+    settings = {"host": {}, "var": {"llm_selection": "var"}, "fixed": {"learning_rate": 1}}
+    space = {"BPR": {"learning_rate": [0.1]}}
+    study = Study.of({**BASE, "models": ["BPR"], "settings": settings, "tune": space}, Path("s.yaml"))
+    table = cells(study, planted.root)
+    searches = conduct._searches(study, table, Path("out"), planted.root)
+    fixed = [(cell, None) for cell in table if cell.setting == "fixed"]
+    assert conduct._tuned(table, searches) == fixed
+    done = next(job for search, job in searches.items() if search[2] == "var")
+    done.result.parent.mkdir(parents=True)
+    done.result.write_text('{"best": {"learning_rate": 0.1}}')
+    best = [(cell, {"learning_rate": 0.1}) for cell in table if cell.setting == "var"]
+    assert conduct._tuned(table, searches) == [*best, *fixed]
+
+
 def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
     """Files and folders are named in full; candidates also before they are drawn; names stay names."""
     Path("sasrec").mkdir()

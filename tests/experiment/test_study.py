@@ -64,6 +64,9 @@ def test_later_keys_win() -> None:
     assert keys["BPR", "host"] | {"seed": 0} == {"epochs": 2, "a": 1, "b": 2, "protocol": "paper", "seed": 0}
     assert keys["BPR", "var"]["epochs"] == 4
     assert keys["SGCL", "host"]["epochs"] == 1
+    varied = table(settings=settings, per_model={"BPR": {"epochs": 2}}, vary={"epochs": [7, 8]})
+    assert {cell.run.keys["epochs"] for cell in varied if cell.setting == "host"} == {7, 8}
+    assert {cell.run.keys["epochs"] for cell in varied if cell.setting == "var"} == {4}
 
 
 def test_a_plain_run_stands_in_every_column_of_vectors() -> None:

@@ -15,7 +15,7 @@ from recbole_llminit.errors import UserError
 from recbole_llminit.experiment.rows import read_rows, refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.statistics import holm
 from recbole_llminit.experiment.study import Study, cells
-from recbole_llminit.experiment.summary import compare, write_summary
+from recbole_llminit.experiment.summary import _p, compare, write_summary
 from recbole_llminit.prepare.card import DataCard
 from recbole_llminit.report.observe import save_users
 
@@ -81,20 +81,43 @@ def test_comparison_against_scipy() -> None:
 
 
 def test_users_are_paired_by_name_over_seeds() -> None:
-    """Each user's mean over seeds is .03 above the host's, but for one; the order of rows is no matter."""
+    """Each user's mean is .03 above the host's, but one's is .04 (by seed 2); rows stand in any order."""
     written = rows(Path("s/runs"), users=True)
     for row in written:
         if row["setting"] == "var":
             file = Path("s/runs") / f"{row['run']}.users.parquet"
             users = pd.read_parquet(file).iloc[::-1]
-            users.loc[users["user"] == "a", "ndcg@10"] += 0.03
+            users.loc[users["user"] == "a", "ndcg@10"] += 0.03 if row["seed"] == 2 else 0
             users.to_parquet(file)
     table = compare(STUDY, pd.DataFrame(written), Path("s/runs")).set_index("setting")
-    raw = stats.ttest_1samp([0.06, 0.03, 0.03, 0.03], 0).pvalue
+    raw = stats.ttest_1samp([0.04, 0.03, 0.03, 0.03], 0).pvalue
     host = [0.11 - 0.1 * n for n in range(4)]
     svd = [sum(VALUES["svd"]) / 3 - 0.1 * n for n in range(4)]
     other = stats.ttest_rel(svd, host).pvalue
     assert table.loc["var", "NDCG@10 p users"] == pytest.approx(holm([raw, other])[0], rel=1e-6)
+
+
+def test_every_model_and_protocol_has_its_own_base_and_holm_is_over_a_table() -> None:
+    made = rows(Path("s/runs"))
+    places = {("A", "masked"): 0.0, ("B", "masked"): 0.2, ("A", "paper"): 0.4, ("B", "paper"): 0.6}
+    some = [
+        row | {"model": model, "protocol": protocol, "ndcg@10": row["ndcg@10"] + more}
+        for (model, protocol), more in places.items()
+        for row in made
+    ]
+    table = compare(STUDY, pd.DataFrame(some), Path("s/runs")).set_index(["model", "protocol", "setting"])
+    for (model, protocol), more in places.items():
+        gain = table.loc[(model, protocol, "var"), "NDCG@10 gain"]
+        assert gain == pytest.approx(100 * 0.03 / (0.11 + more))
+    var, svd = (stats.ttest_rel(VALUES[name], VALUES["host"]).pvalue for name in ("var", "svd"))
+    expected = holm([var, svd, var, svd])  # of the two models of a protocol
+    found = table.loc[("A", "paper", "var"), "NDCG@10 p"], table.loc[("B", "paper", "svd"), "NDCG@10 p"]
+    assert found == pytest.approx((expected[0], expected[3]), rel=1e-6)
+
+
+def test_numbers_as_they_are_shown() -> None:
+    values = (0.0009, 0.001, 0.005, 0.05, float("nan"))
+    assert list(map(_p, values)) == ["<.001", "0.001", "0.005", "0.050", ""]
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
@@ -107,7 +130,9 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 
 def test_summary_files() -> None:
     folder = Path("s/mine")
-    write_rows(rows(Path("s/runs")), folder)
+    made = rows(Path("s/runs"))
+    assert (made[0]["valid"], made[0]["seconds"], made[0]["train_seconds"]) == (0.2, 2.0, 1.0)
+    write_rows(made, folder)
     write_summary(STUDY, folder, "recbole-llminit experiment mine.yaml", {})
     text = (folder / "summary.md").read_text()
     assert "## tastes, unmasked" in text
@@ -120,7 +145,12 @@ def test_summary_files() -> None:
         "+27.3",
         "0.070",  # t = 3 sqrt(3) with 2 degrees of freedom is .035, of two comparisons the smaller
     ]
-    assert "1,234,567" in var
+    assert [cell.strip() for cell in var.split("|")[-4:-1]] == ["3", "2", "1,234,567"]
+    assert "Seeds: 1, 2, 3." in text
+    lines = [json.loads(line) for line in (folder / "comparisons.jsonl").read_text().splitlines()]
+    table = compare(STUDY, read_rows(folder), Path("s/runs"))
+    assert [line["NDCG@10 p"] for line in lines] == [None, *table["NDCG@10 p"][1:]]  # in full
+    assert {"NDCG@10 p users", "NDCG@10 gain", "NDCG@10 half"} <= set(lines[0])
     assert "tastes: abababababab" in text
     assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
     page = (folder / "summary.html").read_text()
@@ -149,9 +179,14 @@ def test_warm_and_cold_items_are_metrics_too() -> None:
             {"by": "items", "group": name, "users": 4, "metrics": {"ndcg@10": share * row["ndcg@10"]}}
             for name, share in (("warm", 1.5), ("cold", 0.5))
         ]
+        groups += [
+            {"by": by, "group": "1-4", "users": 4, "metrics": {"ndcg@10": 9.0}}
+            for by in ("user activity", "item popularity")
+        ]
         file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
     study = replace(STUDY, metrics=["NDCG@10 cold", "NDCG@10"])
     again = [row_of(cell, Path("s/runs") / f"{cell.run.id}.json") for cell in cells(study, Path("data"))]
+    assert not [name for name in again[0] if "1-4" in name]  # users' and items' would be one
     table = compare(study, pd.DataFrame(again), Path("s/runs")).set_index("setting")
     assert table.loc["var", "NDCG@10 cold"] == pytest.approx(0.07)
     assert table.loc["var", "NDCG@10 cold gain"] == pytest.approx(table.loc["var", "NDCG@10 gain"])
@@ -177,6 +212,13 @@ def test_results_of_other_data_are_refused(change: dict[str, Any], message: str)
     some[4]["keys"] = '{"llm_embedding": "minilm"}'
     if "vectors" in change:
         refuse_mixed(some, [], Path("data"))  # another name may stand for other vectors
+
+
+def test_what_is_varied_may_be_a_filter() -> None:
+    few = [row | {"interactions": 9 * n, "n": str(n)} for n in (1, 2) for row in rows(Path(f"s{n}/runs"))]
+    refuse_mixed(few, ["n"], Path("data"))
+    with pytest.raises(UserError, match="different data"):
+        refuse_mixed(few, [], Path("data"))
 
 
 def test_results_of_data_that_are_no_more_are_refused() -> None:

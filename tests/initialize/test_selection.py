@@ -86,12 +86,29 @@ def test_random_projection_keeps_lengths_on_average() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(400, 300)).astype(np.float32)
     projected = select(vectors, 100, "random_projection", seed=3)
+    assert not np.array_equal(projected, select(vectors, 100, "random_projection", seed=4))
     ratio = np.linalg.norm(projected, axis=1) / np.linalg.norm(vectors, axis=1)
     assert ratio.mean() == pytest.approx(1.0, abs=0.02)
 
 
 def test_center_subtracts_the_mean_first() -> None:
     np.testing.assert_allclose(select(VECTORS, 4, "full", center=True).mean(axis=0), 0, atol=1e-6)
+    for how in ("uni", "svd", "random_projection"):
+        shifted, centred = VECTORS + 5, VECTORS - VECTORS.mean(axis=0)
+        np.testing.assert_allclose(select(shifted, 3, how, center=True), select(centred, 3, how), atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["svd", "pca", "whiten"])
+def test_projections_are_ordered_and_their_signs_are_set(how: str) -> None:
+    """By eigenvalue; each direction's largest weight is positive. So two machines agree."""
+    rng = np.random.default_rng(1)
+    base = (rng.normal(size=(50, 6)) * np.arange(1, 7)).astype(np.float32)
+    base -= base.mean(axis=0)
+    directions = np.linalg.lstsq(base, select(base, 4, how), rcond=None)[0]  # (6, 4)
+    largest = directions[np.abs(directions).argmax(axis=0), np.arange(4)]
+    assert (largest > 0).all()
+    variances = (base @ (directions / np.linalg.norm(directions, axis=0))).var(axis=0)
+    assert (np.diff(variances) < 0).all()
 
 
 @pytest.mark.parametrize("how", [s.value for s in Selection])

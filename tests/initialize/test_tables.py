@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_llminit.errors import UserError
+from recbole_llminit.initialize.pooling import pool
 from recbole_llminit.initialize.scale import rescale, rms
 from recbole_llminit.initialize.settings import Pooling, Scope, Selection, Settings
 from recbole_llminit.initialize.tables import nobodys_own, starting_tables
@@ -26,7 +27,12 @@ VECTORS = np.vstack([np.zeros(6), RNG.normal(size=(9, 6))]).astype(np.float32)
 TRAIN = sp.csr_matrix(
     (RNG.random((5, 10)) < 0.4) * (np.arange(5) > 0)[:, None] * (np.arange(10) > 0), dtype=float
 )
-HOST = {"items": np.full((10, 4), 0.5, np.float32), "users": np.full((5, 4), 0.25, np.float32)}
+HOST: dict[str, np.ndarray] = {
+    "items": np.full((10, 4), 0.5, np.float32),
+    "users": np.full((5, 4), 0.25, np.float32),
+}
+
+HOST["items"][0] = 9.0  # padding: counts for nothing
 
 
 def start(seed: int = 0, **changes: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -49,6 +55,25 @@ def test_padding_rows_are_zero_whatever_the_steps() -> None:
         assert not users[0].any()
 
 
+@pytest.mark.parametrize("how", [Pooling.MEAN, Pooling.MAX, Pooling.LIGHTGCN])
+@pytest.mark.parametrize("changes", [{}, {"shuffle_items": True}, {"noise": True}, {"center": True}])
+def test_users_come_of_the_items_that_training_starts_from(how: Pooling, changes: dict[str, Any]) -> None:
+    """So a control leaves no meaning in the users either."""
+    items, users = start(pooling=how, **changes)
+    np.testing.assert_array_equal(users, pool(TRAIN, items, how))
+
+
+def test_the_mean_is_gone_where_it_is_subtracted() -> None:
+    np.testing.assert_allclose(start(center=True)[0][1:].mean(axis=0), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"noise": True}, {"shuffle_items": True}, {"selection": Selection.RAND}])
+def test_draws_follow_the_seed(changes: dict[str, Any]) -> None:
+    one, same, other = (start(seed, **changes)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
 def test_popular_scope_looks_at_training_degrees() -> None:
     items, _ = start(scope=Scope.POPULAR)
     degrees = np.asarray(TRAIN.sum(axis=0)).ravel()[1:]
@@ -66,7 +91,7 @@ def test_rescale_to_the_host_and_to_a_number() -> None:
     assert users is not None
     assert rms(items) == pytest.approx(0.5)
     assert rms(users) == pytest.approx(0.25)
-    assert rms(start(rescale=0.1)[0]) == pytest.approx(0.1)
+    assert [rms(table) for table in start(rescale=0.1)] == pytest.approx([0.1, 0.1])
     np.testing.assert_array_equal(rescale(np.zeros((2, 2), np.float32), 1.0), np.zeros((2, 2)))
 
 

@@ -59,7 +59,7 @@ def test_views_of_mixsgcl_are_mixtures() -> None:
     assert (mixed >= stack.min(dim=1).values - 1e-6).all()
     x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     user, item = mix_edges(x, y)
-    assert user[0, 1] >= user[0, 0]  # the other end weighs at least half
+    assert user[0, 1] >= user[0, 0] > 0  # the other end weighs at least half, but not all
     assert item[0, 0] >= item[0, 1]
     assert user.norm().item() == pytest.approx(1)
 
@@ -71,6 +71,33 @@ def test_no_negatives_are_drawn_whatever_the_user_says(model: str, world: World)
     batch = next(iter(made.train))
     assert set(batch.columns) <= {"user_id", "item_id"}
     assert sum(len(batch["user_id"]) for batch in made.train) == 60 * 8
+
+
+def test_the_loss_of_a_batch_is_that_of_its_unit_vectors(world: World) -> None:
+    """And MixSGCL's is three of them, where mixing leaves everything as it is."""
+    from recbole_llminit.model import mixsgcl
+
+    for name, times in (("SGCL", 1), ("MixSGCL", 3)):
+        made = parts(name, world, "masked", temperature=0.3)
+        batch = next(iter(made.train))
+        users, items = made.model.forward()
+        x, y = F.normalize(users[batch["user_id"]]), F.normalize(items[batch["item_id"]])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mixsgcl, "mix_layers", lambda stack: stack.mean(dim=1))
+            patch.setattr(mixsgcl, "mix_edges", lambda x, y: (x, y))
+            loss = made.model.calculate_loss(batch)
+        assert loss.item() == pytest.approx(times * by_definition(x, y, 0.3).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("model", ["SGCL", "MixSGCL", "LLMInitLightGCN", "LLMInitSGL"])
+def test_scores_are_those_of_the_trained_model(model: str, world: World) -> None:
+    """What an evaluation keeps is forgotten as soon as training goes on."""
+    made = parts(model, world, learning_rate=0.1)
+    users = Interaction({"user_id": torch.arange(1, 9)})
+    before = made.model.full_sort_predict(users).detach().clone()
+    made.trainer._train_epoch(made.train, 0)
+    after = made.model.full_sort_predict(users)
+    assert (before != after).any(dim=-1).all()
 
 
 def test_a_batch_with_labels_is_refused(world: World) -> None:

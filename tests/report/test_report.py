@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from recbole_llminit import cli
-from recbole_llminit.experiment.rows import row_of, write_rows
+from recbole_llminit.experiment.rows import read_rows, row_of, write_rows
 from recbole_llminit.experiment.study import Study, cells
 from recbole_llminit.report.compose import parts_of
-from recbole_llminit.report.entries import first_seeds, of_files
+from recbole_llminit.report.entries import first_seeds, of_files, of_rows
 from recbole_llminit.report.page import page, table_of
-from recbole_llminit.report.people import pair_of, titles_of
+from recbole_llminit.report.people import pair_of, people, titles_of
 from tests.conftest import World, run, tastes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -142,6 +143,9 @@ def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> No
     assert out.startswith("| model")  # the table is printed as before
     assert out.rstrip().endswith("page.html")
     text = Path("page.html").read_text()
+    host = json.loads(Path("host.json").read_text())
+    line = ["tastes", "masked", "BPR", "2020", f"{host['test']['ndcg@5']:.4f}", str(host["best_epoch"])]
+    assert cells_of(text, 0)[1][:6] == line
     assert text.count('<div class="user">') == 12
     assert "LLMInitBPR (again)" in text
     entries = of_files([Path(file) for file in files])
@@ -193,14 +197,76 @@ def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
 
 
 def test_two_people_of_one_seed_stand_side_by_side() -> None:
-    """A list is only right beside the history and the item of its own split."""
+    """A list is only right beside the history and the item of its own split; validation chooses the setting."""
     made = [("a", "BPR", 1), ("b", "BPR", 2), ("c", "LLMInitBPR", 2), ("d", "LLMInitBPR", 3)]
     files = [result_file(name, model, "masked", seed) for name, model, seed in made]
-    for file in files:
+    files.append(result_file("e", "LLMInitBPR", "masked", 2, llm_selection="svd"))
+    for file, best in zip(files, (0.1, 0.9, 0.3, 0.9, 0.2), strict=True):
         file.with_suffix(".users.parquet").touch()
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"curve": {"valid": [0.0, best]}}))
     entries = of_files(files)
     assert [entry.file.stem for entry in pair_of(entries) or ()] == ["b", "c"]
     assert pair_of([entries[0], entries[3]]) is None
+
+
+def test_lists_stand_under_their_models_and_what_was_found_is_marked() -> None:
+    files = [result_file("a", "BPR", "masked", 1), result_file("b", "LLMInitBPR", "masked", 1)]
+    for file, top in zip(files, (["x", "y"], ["hit", "z"]), strict=True):
+        user = {"user": ["u"], "history": [["h"]], "positives": [["hit"]], "top": [top]}
+        pd.DataFrame(user).to_parquet(file.with_suffix(".users.parquet"))
+    base, other = (
+        replace(entry, result=entry.result | {"config": {"data_path": "gone", "ITEM_ID_FIELD": "item_id"}})
+        for entry in of_files(files)
+    )
+    text = people(base, other)
+    lists = dict(re.findall(r"<h4>(.*?)</h4><[ou]l>(.*?)</[ou]l>", text))
+    assert lists == {
+        "history": "<li>h</li>",
+        "BPR": "<li>x</li><li>y</li>",
+        "LLMInitBPR": "<li class=found>hit</li><li>z</li>",
+    }
+
+
+def cells_of(text: str, table: int) -> list[list[str]]:
+    """Return the texts of a table's cells, row by row."""
+    rows = re.findall(r"<table.*?</table>", text, flags=re.DOTALL)[table].split("<tr>")[1:]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+
+
+def test_warm_and_cold_stand_in_their_columns_and_so_do_users_and_items() -> None:
+    """Where a setting has no cold items, the cell is empty."""
+    items = [
+        {"by": "items", "group": name, "metrics": {"ndcg@10": v}}
+        for name, v in (("warm", 0.2), ("cold", 0.1))
+    ]
+    whole = [{"by": "all", "group": "all", "metrics": {"ndcg@10": 0.15}}]
+    spectra = {
+        f"{side}_embedding": {"effective_rank": rank, "shape": [9, 8], "singular_values": [1.0]}
+        for side, rank in (("user", 3.0), ("item", 5.0))
+    }
+    files = [result_file("a", "BPR", "masked", 1), result_file("b", "LLMInitBPR", "masked", 1)]
+    plain, other = of_files(files)
+    entries = [
+        replace(plain, result=plain.result | {"groups": [*whole, items[0]]}),
+        replace(other, result=other.result | {"groups": [*whole, *items], "tables": spectra}),
+    ]
+    parts = dict(parts_of(entries, "ndcg@10"))
+    assert cells_of(parts["Warm and cold items, ndcg@10: tastes, masked"], 0) == [
+        ["backbone", "setting", "seeds", "all", "warm", "cold"],
+        ["BPR", "BPR", "1", "0.1500", "0.2000", ""],
+        ["BPR", "LLMInitBPR", "1", "0.1500", "0.2000", "0.1000"],
+    ]
+    assert cells_of(parts["Spectrum of the trained item table: tastes, masked"], 0) == [
+        ["backbone", "setting", "effective rank, users", "items"],
+        ["BPR", "LLMInitBPR", "3.0 of 8", "5.0 of 8"],
+    ]
+
+
+def test_the_base_of_a_study_is_the_studys(study: Path) -> None:
+    rows = read_rows(study.parent)
+    entries = of_rows(rows, study.parents[1] / "runs", "var", ["embedding_size"])
+    assert {entry.setting for entry in entries if entry.is_base} == {"var"}
+    assert {entry.group for entry in entries} == {"SGCL, embedding_size 4", "SGCL, embedding_size 8"}
 
 
 @pytest.mark.parametrize(
