@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from logging import getLogger
 from pathlib import Path
 
 from recbole_llminit.embedding.encoder import Encoder, EncoderSettings
@@ -43,6 +44,11 @@ class Job:
         texts = dict(zip(items.index, texts_in_order(items, self.template, list(items.index)), strict=True))
         if not any(texts.values()):
             raise UserError(f"no item of {self.item_file} has a text under the template '{self.template}'")
+        if lost := sum(not text for text in texts.values()):
+            getLogger().warning(
+                f"{lost} of {len(texts)} items of {self.item_file} have no text under the template and "
+                "get no vector; a run then needs llm_missing: mean or zero"
+            )
         return {token: text for token, text in texts.items() if text}
 
     def done(self, texts: dict[str, str]) -> VectorTable | None:
