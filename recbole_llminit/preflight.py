@@ -140,14 +140,13 @@ def _check_dataset(config: Any) -> None:
     folder, dataset = Path(config["data_path"]), config["dataset"]
     if config["benchmark_filename"] or (folder / f"{dataset}.inter").is_file():
         return
-    root = folder.parent
-    there = sorted(file.parent.name for file in root.glob("*/*.inter") if file.stem == file.parent.name)
-    shipped = (file.parent.name for file in ATOMIC_DATA.glob("*/*.inter"))
-    there = sorted({*there, "ml-100k", *shipped})  # RecBole ships ml-100k
+    files = [file for root in (folder.parent, ATOMIC_DATA) for file in root.glob("*/*.inter")]
+    names = {file.stem for file in files if file.stem == file.parent.name}
+    there = sorted({*names, "ml-100k"})  # RecBole ships ml-100k
     raise UserError(
         f"unknown dataset '{dataset}': {folder / dataset}.inter does not exist (there are "
         f"{', '.join(there)}).{nearest(dataset, there)} Put its atomic files there{_recipes()}, or look "
-        "elsewhere with --data_path=FOLDER (of `experiment`: --data-path FOLDER)"
+        "elsewhere with --data_path=FOLDER (`experiment`: --data-path FOLDER)"
     )
 
 
@@ -179,7 +178,7 @@ def _find_or_make_table(config: Any) -> None:
         try:
             made = make_vectors(str(config["dataset"]), _data_path(config), name, quiet)
         except (UserError, ImportError) as error:
-            raise UserError(f"{missing}; to make it now failed: {error}") from None
+            raise UserError(f"{missing}; making it now failed: {error}") from None
         if not made:
             raise
 

@@ -78,7 +78,7 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model=LLMInitNeuMF"], "NeuMF has no table"),
         (
             ["--dataset=tates"],
-            "unknown dataset 'tates'.*there are beauty-mini, ml-100k, tastes.*Did you mean 'tastes'",
+            "unknown dataset 'tates'.*there are .*beauty-mini.*ml-100k.*tastes.*Did you mean 'tastes'",
         ),
         (["--group_metrics=no"], "group_metrics 'no' must be true or false"),
         (["--llm_selection=best"], "llm_selection 'best' must be one of"),

@@ -115,10 +115,11 @@ def _parser() -> argparse.ArgumentParser:
 def _check_selection(how: str | None) -> None:
     from recbole_llminit.initialize.settings import Selection
 
-    if how == Selection.FULL:
-        raise UserError("--select full keeps all dimensions: --atomic alone writes them")
-    if how and how not in [selection.value for selection in Selection]:
-        raise UserError(f"--select '{how}' must be one of {', '.join(s.value for s in Selection)}")
+    names = [selection.value for selection in Selection if selection is not Selection.FULL]
+    if how and how not in names:
+        raise UserError(
+            f"--select '{how}' must be one of {', '.join(names)}; --atomic alone writes all dimensions"
+        )
 
 
 def _rate(text: str) -> float:
@@ -146,9 +147,9 @@ def _part(text: str) -> tuple[int, int]:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse flags that don't go together."""
+    _check_selection(args.select)
     if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
         raise UserError("--select and --dim go together, and with --atomic; a run selects by llm_selection")
-    _check_selection(args.select)
     if args.ids and not args.matrix:
         raise UserError("--from and --ids go together: a matrix and the item token of each row")
     for flag in ("price", "requests_per_minute", "dry_run"):

@@ -33,6 +33,8 @@ def prepare(argv: list[str]) -> None:
             f"'{args.name}' is no recipe (there are {', '.join(recipes())}); say what the raw data are with "
             "--source, see --help"
         )
+    if hasattr(args, "generate") and recipe.source != "synthetic":
+        raise UserError(f"--generate is of --source synthetic; '{args.name}' has source {recipe.source}")
     given = {key: value for key, value in vars(args).items() if hasattr(recipe, key)}
     run(
         args.name,
@@ -98,15 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _mapping(text: str) -> dict[str, str]:
+def _mapping(text: str, example: str = "user=uid,item=sku") -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(key and equals and value for key, equals, value in pairs):
-        raise argparse.ArgumentTypeError(f"'{text}' is not of the form user=uid,item=sku")
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form {example}")
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _sizes(text: str) -> dict[str, int]:
-    return {what: _count(size) for what, size in _mapping(text).items()}
+    return {
+        what: _count(size) for what, size in _mapping(text, "users=300,items=250,interactions=5000").items()
+    }
 
 
 def _count(text: str) -> int:

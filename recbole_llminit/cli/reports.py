@@ -30,8 +30,8 @@ def report(argv: list[str]) -> None:
     parser.add_argument("--metrics", help=f"of files, comma-separated ({_METRICS}); a study names its own")
     parser.add_argument("--html", type=Path, help="write a page about these files")
     args = parser.parse_args(argv)
-    if args.results[0].is_dir():
-        return _study(args)
+    if folders := [path for path in args.results if path.is_dir()]:
+        return _study(args, folders[0])
     metrics = (args.metrics or _METRICS).split(",")
     from recbole_llminit.report.table import read_result, results_table
 
@@ -42,12 +42,12 @@ def report(argv: list[str]) -> None:
         print(report_files(args.results, metrics, args.html))
 
 
-def _study(args: argparse.Namespace) -> None:
+def _study(args: argparse.Namespace, folder: Path) -> None:
     if len(args.results) > 1 or args.html or args.metrics:
         raise UserError(
-            f"{args.results[0]} is a study's folder: name it alone; its page is report.html in it, with the "
+            f"{folder} is a study's folder: name it alone; its page is report.html in it, with the "
             "metrics of the study"
         )
     from recbole_llminit.experiment.page import report_study
 
-    print(report_study(args.results[0]))
+    print(report_study(folder))

@@ -44,10 +44,10 @@ class Job:
         texts = dict(zip(items.index, texts_in_order(items, self.template, list(items.index)), strict=True))
         if not any(texts.values()):
             raise UserError(f"no item of {self.item_file} has a text under the template '{self.template}'")
-        if lost := sum(not text for text in texts.values()):
+        if lost := [token for token, text in texts.items() if not text]:
             getLogger().warning(
-                f"{lost} of {len(texts)} items of {self.item_file} have no text under the template and "
-                "get no vector; a run then needs llm_missing: mean or zero"
+                f"{len(lost)} of {len(texts)} items of {self.item_file} have no text under the template "
+                f"(e.g. '{lost[0]}') and get no vector; a run that ranks them needs llm_missing: mean or zero"
             )
         return {token: text for token, text in texts.items() if text}
 

@@ -80,7 +80,8 @@ def find_table(config: Any) -> Path:
     raise UserError(
         f"llm_embedding '{name}': no {wanted} in {' or '.join(map(str, folders))}"
         + (f" (tables there: {', '.join(there)})" if there else "")
-        + f"; make it with: recbole-llminit encode {dataset} {how} --data-path {given}"
+        + f"; make it with: recbole-llminit encode {dataset} {how} --data-path {given} "
+        "(a matrix of your own: --from, see --help)"
     )
 
 

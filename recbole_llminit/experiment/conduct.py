@@ -18,7 +18,7 @@ import yaml
 from recbole_llminit.errors import UserError
 from recbole_llminit.experiment.rows import refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.runner import Job, carry_out, workers
-from recbole_llminit.experiment.study import Cell, Run, Study, cells, with_best
+from recbole_llminit.experiment.study import Cell, Run, Study, cells, read_yaml, with_best
 from recbole_llminit.experiment.summary import write_summary
 from recbole_llminit.ready import say
 from recbole_llminit.replacing import replacing
@@ -156,9 +156,16 @@ def _carried_keys(run: Run, data_path: Path) -> dict[str, Any]:
 
 def _watched(run: Run) -> dict[str, Any]:
     """Return what a run tells; of a sampled evaluation not what only a full ranking can."""
-    mode = (run.keys.get("eval_args") or {}).get("mode", "full")
-    ranked = (mode.get("test", "full") if isinstance(mode, dict) else mode) == "full"
-    return {key: value for key, value in _WATCHED.items() if ranked or key not in _OF_FULL_RANKING}
+    mode = _eval_args(run).get("mode", "full")
+    test = mode.get("test", mode.get("valid", "full")) if isinstance(mode, dict) else mode  # as RecBole
+    return {key: value for key, value in _WATCHED.items() if test == "full" or key not in _OF_FULL_RANKING}
+
+
+def _eval_args(run: Run) -> dict[str, Any]:
+    """Return the run's own, or those of the protocol's file; the shipped protocols rank all items."""
+    file = Path(str(run.keys["protocol"]))
+    named = read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return run.keys.get("eval_args") or (named or {}).get("eval_args") or {}
 
 
 def _is_path(key: str, value: Path) -> bool:

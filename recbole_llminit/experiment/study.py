@@ -130,7 +130,9 @@ class Study:
     def _check_keys(self) -> None:
         for keys in (self.keys, self.vary, *self.per_model.values()):
             if "model" in keys:
-                raise UserError(f"study {self.name}: 'model' is a setting's; list backbones in 'models'")
+                raise UserError(
+                    f"study {self.name}: 'model' can only stand in a setting; list backbones in 'models'"
+                )
         for keys in (self.keys, self.vary, *self.per_model.values(), *self.settings.values()):
             for key in sorted({"dataset", "protocol", "seed"}.intersection(keys)):
                 raise UserError(f"study {self.name}: '{key}' is no key of a setting; list it in '{key}s'")
@@ -268,7 +270,10 @@ def tables_of(data_path: Path, dataset: str) -> list[str]:
     folders = (data_path / dataset, ATOMIC_DATA / dataset)
     names = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
     if not names:
-        raise UserError(f"no table of vectors in {folders[0]}; recbole-llminit encode {dataset} makes one")
+        there = (data_path / dataset / f"{dataset}.item").is_file()
+        verbs = ("encode",) if there else ("prepare", "encode")
+        how = ", then ".join(f"recbole-llminit {verb} {dataset} --data-path {data_path}" for verb in verbs)
+        raise UserError(f"no table of vectors in {folders[0]}; make one with: {how}")
     return names
 
 

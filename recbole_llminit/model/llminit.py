@@ -39,7 +39,10 @@ class LLMInit:
         self.llm_vectors_hash = loaded.hash if loaded else None
         if loaded and settings.selection == "full":
             key, width = width_key(config["model"]), loaded.matrix.shape[1]
-            getLogger().info(f"llm_selection full: {key} is the vectors' {width} instead of {config[key]}")
+            if config[key] != width:
+                getLogger().info(
+                    f"llm_selection full: {key} is the vectors' {width} instead of {config[key]}"
+                )
             config[key] = width
         super().__init__(config, dataset)  # type: ignore[call-arg]  # the host's
         # S3Rec's second stage starts from its first, which started from the vectors.

@@ -28,7 +28,7 @@ def read_result(file: Path) -> dict[str, Any]:
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
         return {**result, "test": dict(result["test"]), "seconds": dict(result["seconds"])}
-    except OSError:
+    except FileNotFoundError:
         if file.suffix != ".json":
             raise UserError(
                 f"{file} does not exist; `recbole-llminit experiment` writes a study's folder, and a run the "

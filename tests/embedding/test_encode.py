@@ -507,7 +507,7 @@ def test_the_text_form_holds_all_dimensions_of_half_precision_too(folder: Path) 
         (["--atomic", "--select=var"], "--select and --dim go together, and with --atomic"),
         (["--atomic", "--dim=8"], "--select and --dim go together, and with --atomic"),
         (["--atomic", "--select=best", "--dim=8"], "--select 'best' must be one of"),
-        (["--atomic", "--select=full", "--dim=8"], "--select full keeps all dimensions"),
+        (["--atomic", "--select=full"], "--select 'full' must be .*; --atomic alone writes all dimensions"),
         (["--shard=1/2", "--merge"], "--shard and --merge"),
         (["--template={titel}"], "no column 'titel'.*Did you mean 'title'"),
         (["--template=title"], "names no column"),

@@ -184,15 +184,23 @@ def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "ranks_all"),
-    [("full", True), ("uni19", False), ({"valid": "uni19", "test": "full"}, True), ({"test": "pop9"}, False)],
+    [
+        ("full", True),
+        ("uni19", False),
+        ({"valid": "uni19", "test": "full"}, True),
+        ({"test": "pop9"}, False),
+        ({"valid": "uni19"}, False),
+    ],
 )
 def test_a_sampled_evaluation_is_not_asked_for_what_ranks_all(
     mode: Any, ranks_all: bool, planted: World
 ) -> None:
-    study = Study.of({**BASE, "keys": {"eval_args": {"mode": mode}}}, Path("s.yaml"))
-    carried = conduct._carried_keys(cells(study, planted.root)[0].run, planted.root)
-    assert ("group_metrics" in carried, "save_users" in carried) == (ranks_all, ranks_all)
-    assert carried["table_statistics"] is True
+    Path("p.yaml").write_text(yaml.safe_dump({"eval_args": {"mode": mode}}))
+    for changes in ({"keys": {"eval_args": {"mode": mode}}}, {"protocols": ["p.yaml"]}):
+        study = Study.of({**BASE, **changes}, Path("s.yaml"))
+        carried = conduct._carried_keys(cells(study, planted.root)[0].run, planted.root)
+        assert ("group_metrics" in carried, "save_users" in carried) == (ranks_all, ranks_all)
+        assert carried["table_statistics"] is True
 
 
 def test_dry_run_lists_and_runs_nothing(planted: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +228,7 @@ def test_nothing_to_summarise(planted: World, capsys: pytest.CaptureFixture[str]
         ({}, ["--jobs=0"], "--jobs '0'"),
         ({}, ["--seed=3"], "--seed is the study's; use --seeds"),
         ({}, ["--nproc=2"], "'--nproc=2' is a flag of run"),
-        ({"keys": {"model": "SGCL"}}, [], "'model' is a setting's; list backbones in 'models'"),
+        ({"keys": {"model": "SGCL"}}, [], "'model' can only stand in a setting"),
         ({}, ["--topk=[a"], "--topk: '[a' is not a YAML value"),
         ({"tune": {"BPR": {"learning_rate": 0.1}}}, [], "tune: BPR's learning_rate '0.1' must be a list"),
     ],

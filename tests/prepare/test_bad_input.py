@@ -307,6 +307,7 @@ def test_filters_that_leave_nothing(flags: list[str], step: str, refused: Refuse
         (["--source=table", "--reviews=raw"], "raw does not exist or is not a file"),
         (["--source=movielens", "--path=gone"], "gone does not exist"),
         (["--source=synthetic"], "needs its size: --generate users=300"),
+        (["--source=atomic", "--path=gone", "--generate=users=3"], "--generate is of --source synthetic"),
         (["--source=synthetic", "--generate=users=300"], "needs its size: --generate users=300"),
         (["--duplicates=some"], "--duplicates 'some' must be one of first, last, all"),
         (["--engine=polars"], "--engine 'polars' must be one of duckdb, spark"),

@@ -274,6 +274,7 @@ def test_the_base_of_a_study_is_the_studys(study: Path) -> None:
     [
         (["folder"], "folder holds no rows.jsonl"),
         (["folder", "x.json"], "name it alone"),
+        (["x.json", "folder"], "folder is a study's folder: name it alone"),
         (["folder", "--metrics=Hit@1"], "with the metrics of the study"),
         (["gone"], "`recbole-llminit experiment` writes a study's folder"),
         (["x.json", "--html=p.html"], "x.json is not a result file"),
