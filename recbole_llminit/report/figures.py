@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,7 +74,8 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
         if is_base or not both:
             continue
         ours, theirs = (bucket_means(some[some["seed"].isin(both)]) for some in (cell, base))
-        gain = (100 * (ours / theirs[theirs > 0] - 1)).reindex(ours.index).round(1)
+        in_order = sorted(ours.index, key=lambda name: int(re.split("[-+]", name)[0]))  # by the least count
+        gain = (100 * (ours / theirs[theirs > 0] - 1)).reindex(in_order).round(1)
         bar = go.Bar(x=[f"{name} " for name in gain.index], y=gain.tolist())  # a blank: no number, no date
         panels.setdefault(str(group), []).append((str(setting), bar))
     return _figure(panels, _names(entries), by, f"gain in {metric}, %")

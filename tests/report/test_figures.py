@@ -52,6 +52,17 @@ def test_gains_are_of_means_over_seeds() -> None:
     assert figures.gains(ENTRIES[:2], "user activity", "ndcg@10") == ""
 
 
+def test_buckets_stand_in_order_whichever_seed_has_them() -> None:
+    first = {"5-9": 0.2, "10-19": 0.2, "50+": 0.2}
+    some = [
+        entry(name, seed, first if seed == 1 else {"0": 0.1, **first})
+        for name in ("host", "var")
+        for seed in (1, 2)
+    ]
+    (bars,) = traces(figures.gains(some, "user activity", "ndcg@10"))
+    assert [x.strip() for x in bars["x"]] == ["0", "5-9", "10-19", "50+"]
+
+
 def test_gains_are_over_the_seeds_that_both_have() -> None:
     """Of var there is seed 1 alone: .15 / .10, though the host's mean is .12."""
     (bars,) = traces(figures.gains(ENTRIES[:3], "user activity", "ndcg@10"))
