@@ -45,15 +45,16 @@ def test_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra [bench] is not installed")
     places = {"dataset": "shop", "protocol": "masked", "model": "SGCL", "seeds": 3}
     lines = [
-        {**places, "setting": name, "NDCG@10 gain": gain, "NDCG@10 p users": p}
-        for name, gain, p in (("host", None, None), ("var", 12.0, 0.001), ("shuffled", -3.0, 0.4))
+        {**places, "setting": name, "NDCG@10 gain": gain, "NDCG@10 gain half": half}
+        for name, gain, half in (("host", None, None), ("var", 12.0, 4.0), ("shuffled", -3.0, None))
     ]
     (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, lines)))
     pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
     for picture in pictures:
-        program("picture", str(tmp_path), f"--output={picture}")
+        program("picture", f"{tmp_path}=one rate", f"--output={picture}")
     assert pictures[0].read_text() == pictures[1].read_text()
     assert "<!-- var -->" in pictures[0].read_text()
+    assert "<!-- one rate -->" in pictures[0].read_text()
     assert "<!-- host -->" not in pictures[0].read_text()
     (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, [*lines, lines[1]])))
     with pytest.raises(AssertionError, match="varies a key"):  # which size would the dot be of?

@@ -14,14 +14,20 @@ import pandas as pd
 from tabulate import tabulate
 
 from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, holm, paired_p
 from recbole_llminit.experiment.rows import read_rows
-from recbole_llminit.experiment.statistics import gain, half_width, holm, paired_p
 from recbole_llminit.experiment.study import Study
 from recbole_llminit.replacing import replacing
+from recbole_llminit.report.entries import of_rows
+from recbole_llminit.report.groups import groups_markdown
 from recbole_llminit.report.observe import users_file
 from recbole_llminit.report.page import page, table_of
-from recbole_llminit.report.table import label
+from recbole_llminit.report.table import label, shown_gain
 
+_INTERVAL = (
+    "± half of the 95 % t-interval of the paired difference in percent of the base's mean, "
+    "not corrected for the number of comparisons"
+)
 NOTES = "notes.txt"  # what is said below the tables, for the report
 
 
@@ -29,9 +35,9 @@ def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
     """Return one line per cell of the table, over its seeds.
 
     For each metric M: ``M`` (mean), ``M half`` (of the 95 % interval), ``M gain`` (percent over the base,
-    over the seeds that both have), ``M p`` (paired t-test over these seeds) and ``M p users`` (paired
-    over users, each user's mean over these seeds). Both p are Holm-corrected for all comparisons of a
-    dataset, protocol and metric.
+    over the seeds that both have), ``M gain half`` (of its 95 % interval), ``M p`` (paired t-test over
+    these seeds) and ``M p users`` (paired over users, each user's mean over these seeds). Both p are
+    Holm-corrected for all comparisons of a dataset, protocol and metric; the interval is not.
 
     Args:
         study: The study.
@@ -72,6 +78,7 @@ def _line(study: Study, cell: pd.DataFrame, base: pd.DataFrame, runs: Path) -> d
         line[metric] = cell[column].mean()
         line[f"{metric} half"] = half_width(cell[column].tolist())
         line[f"{metric} gain"] = gain(ours, theirs) if both else np.nan
+        line[f"{metric} gain half"] = gain_half(ours, theirs) if both else np.nan
         line[f"{metric} p"] = paired_p(ours, theirs) if both else np.nan
         line[f"{metric} p users"] = _users_p(cell, base, both, column, runs)
     columns = ["best_epoch", "seconds", "parameters", "valid"]
@@ -116,7 +123,7 @@ def _shown_line(study: Study, line: Any) -> list[str]:
     for metric in study.metrics:
         half = line[f"{metric} half"]
         cells.append(f"{line[metric]:.4f}" + ("" if np.isnan(half) else f" ± {half:.4f}"))
-        cells.append(_number(line[f"{metric} gain"], "+.1f"))
+        cells.append(shown_gain(line[f"{metric} gain"], line[f"{metric} gain half"]))
         cells += [_p(line[f"{metric} {kind}"]) for kind in ("p", "p users")]
     return [*cells, *(_number(line[key], ",.0f") for key in ("best_epoch", "seconds", "parameters"))]
 
@@ -139,10 +146,11 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
     hashes = "; ".join(f"{name}: {', '.join(v[:12] for v in found)}" for name, found in vectors.items())
     said = [
         f"Mean over seeds, ± half of the 95 % t-interval. Gains are over '{study.base}' of the same model, "
-        "over the seeds that both have. p: paired t-test over seeds; p (users): paired over users, each "
-        "user's mean over seeds; both Holm-corrected for the comparisons of a table, each metric by "
-        "itself. A seed decides the split, the sampling and the draws of a start. Masked and unmasked "
-        "numbers are not comparable.",
+        f"over the seeds that both have, {_INTERVAL}. p: paired t-test over seeds (would "
+        "other splits and starts show it?); p (users): paired over users, each user's mean over these "
+        "seeds (would other users?). Both are Holm-corrected for the comparisons of a table, each metric "
+        "by itself: the same comparison has another p in a table of another length. A seed decides the "
+        "split, the sampling and the draws of a start. Masked and unmasked numbers are not comparable.",
         f"Seeds: {', '.join(map(str, sorted(rows['seed'].unique())))}. Keys of every run: "
         f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}; settings: "
         f"{json.dumps(study.settings)}. A setting without an llm_* key is the plain model. Seconds are a "
@@ -156,7 +164,7 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
 
 
 def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, Any]) -> None:
-    """Write ``summary.md``, ``summary.html``, ``comparisons.jsonl`` and ``notes.txt`` of a study's rows.
+    """Write ``summary.md`` and ``.html``, ``groups.md``, ``comparisons.jsonl`` and ``notes.txt`` of a study.
 
     Args:
         study: The study.
@@ -165,16 +173,28 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
         best: What each search was for, and the best values that it found.
     """
     rows = read_rows(folder)
-    table = compare(study, rows, folder.parent / "runs")
+    runs = folder.parent / "runs"
+    table, entries = compare(study, rows, runs), of_rows(rows, runs, study.base, list(study.vary))
     tables, said = shown(study, table), notes(study, rows, command, best)
     for name, text in (
         ("summary.md", as_markdown(study, tables, said)),
         ("summary.html", as_html(study, tables, said)),
+        ("groups.md", _groups(study, groups_markdown(entries, study.metrics[-1].lower()), command)),
         ("comparisons.jsonl", _as_lines(table)),
         (NOTES, "\n".join(said) + "\n"),
     ):
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _groups(study: Study, tables: str, command: str) -> str:
+    """Return the page of user and item groups."""
+    return (
+        f"# {study.name}, {study.metrics[-1]} by group\n\n{tables or 'No result holds groups.'}\n\n"
+        f"Gains over '{study.base}' of the same model in percent, over the seeds that both have, "
+        f"{_INTERVAL}. Users: mean over seeds; of a group of items, those who have such an item to find.\n\n"
+        f"Command: {command}\n"
+    )
 
 
 def _as_lines(table: pd.DataFrame) -> str:

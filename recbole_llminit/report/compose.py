@@ -11,14 +11,11 @@ import pandas as pd
 from recbole_llminit.replacing import replacing
 from recbole_llminit.report import figures
 from recbole_llminit.report.entries import Entry, first_seeds, of_files
+from recbole_llminit.report.groups import GROUPS, bucket_means, group_values
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.people import pair_of, people
 from recbole_llminit.report.table import label
 
-_GROUPS = {
-    "user activity": "Gain by user activity (training interactions of the user)",
-    "item popularity": "Gain by item popularity (training interactions of the item to be found)",
-}
 Parts = list[tuple[str, str]]
 
 
@@ -56,7 +53,7 @@ def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
         some = [entry for entry in entries if entry.place[:2] == (dataset, protocol)]
         where = f"{dataset}, {label(protocol)}"
         parts.append((f"Training curves: {where}", figures.curves(some)))
-        parts += [(f"{title}: {where}", figures.gains(some, by, metric)) for by, title in _GROUPS.items()]
+        parts += [(f"{title}: {where}", figures.gains(some, by, metric)) for by, title in GROUPS.items()]
         parts.append((f"Warm and cold items, {metric}: {where}", _cold(some, metric)))
         parts.append((f"Spectrum of the trained item table: {where}", figures.spectra(some) + _ranks(some)))
     if pair := pair_of(entries):
@@ -66,15 +63,15 @@ def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
 
 def _cold(entries: Sequence[Entry], metric: str) -> str:
     """Return a table of warm, cold and all items, means over seeds; nothing where no item is cold."""
-    values = pd.concat([figures.group_values(entries, by, metric) for by in ("all", "items")])
+    values = pd.concat([group_values(entries, by, metric) for by in ("all", "items")])
     if values.empty or "cold" not in set(values["bucket"]):
         return ""
     columns, rows = ["all", "warm", "cold"], []
-    for (group, setting), cell in values.groupby(["group", "setting"], sort=False):
-        means = figures.bucket_means(cell)
+    for (backbone, setting), cell in values.groupby(["backbone", "setting"], sort=False):
+        means = bucket_means(cell)
         seeds = str(cell["seed"].nunique())
         shown = (f"{means[name]:.4f}" if name in means else "" for name in columns)
-        rows.append([str(group), str(setting), seeds, *shown])
+        rows.append([str(backbone), str(setting), seeds, *shown])
     return table_of(["backbone", "setting", "seeds", *columns], rows)
 
 

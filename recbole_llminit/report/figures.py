@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from recbole_llminit.report.entries import Entry, first_seeds
+from recbole_llminit.report.groups import group_gains
 
 _PANEL = 260  # pixels of height
 _COLOURS = qualitative.Safe  # told apart by colour-blind readers too
@@ -63,45 +63,20 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
         by: ``user activity`` or ``item popularity``.
         metric: Such as ``ndcg@10``.
     """
-    values = group_values(entries, by, metric)
     panels: Panels = {}
-    if values.empty:
-        return ""
-    for where, cell in values.groupby(["group", "setting", "is_base"], sort=False):
-        group, setting, is_base = where
-        base = values[(values["group"] == group) & values["is_base"]]
-        both = set(base["seed"]) & set(cell["seed"])
-        if is_base or not both:
-            continue
-        ours, theirs = (bucket_means(some[some["seed"].isin(both)]) for some in (cell, base))
-        in_order = sorted(ours.index, key=lambda name: int(re.split("[-+]", name)[0]))  # by the least count
-        gain = (100 * (ours / theirs[theirs > 0] - 1)).reindex(in_order).round(1)
-        bar = go.Bar(x=[f"{name} " for name in gain.index], y=gain.tolist())  # a blank: no number, no date
-        panels.setdefault(str(group), []).append((str(setting), bar))
-    return _figure(panels, _names(entries), by, f"gain in {metric}, %")
-
-
-def bucket_means(values: pd.DataFrame) -> Any:
-    """Return the mean of each bucket over seeds, of values as `group_values` gives them."""
-    return values.groupby("bucket", sort=False)["value"].mean()
-
-
-def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
-    """Return a metric of each backbone, setting, seed and bucket; empty if none is stored."""
-    rows = [
-        {
-            "group": entry.group,
-            "setting": entry.setting,
-            "is_base": entry.is_base,
-            "seed": entry.seed,
-            "bucket": row["group"],
-            "value": row["metrics"][metric],
+    lines = group_gains(entries, by, metric)
+    for where, cell in [] if lines.empty else lines.groupby(["backbone", "setting"], sort=False):
+        backbone, setting = map(str, where)
+        error = {
+            "type": "data",
+            "array": cell["half"].fillna(0).round(1).tolist(),
+            "thickness": 1,
+            "width": 2,
         }
-        for entry in entries
-        for row in entry.result.get("groups") or []
-        if row["by"] == by and metric in row["metrics"]
-    ]
-    return pd.DataFrame(rows)
+        names = [f"{name} " for name in cell["bucket"]]  # a blank: no number, no date
+        bar = go.Bar(x=names, y=cell["gain"].round(1).tolist(), error_y=error)
+        panels.setdefault(backbone, []).append((setting, bar))
+    return _figure(panels, _names(entries), by, f"gain in {metric}, %")
 
 
 def sweep(table: pd.DataFrame, key: str, metric: str) -> str:

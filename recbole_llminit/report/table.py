@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ _LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
 def label(protocol: str) -> str:
     """Return a protocol's name as tables call it."""
     return _LABELS.get(protocol, protocol)
+
+
+def shown_gain(gain: float, half: float) -> str:
+    """Return a gain in percent with half of its interval; nothing for no gain."""
+    if math.isnan(gain):
+        return ""
+    return f"{gain:+.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
 def read_result(file: Path) -> dict[str, Any]:

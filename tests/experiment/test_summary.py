@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from recbole_llminit.errors import UserError
+from recbole_llminit.evaluation.statistics import holm
 from recbole_llminit.experiment.rows import read_rows, refuse_mixed, row_of, write_rows
-from recbole_llminit.experiment.statistics import holm
 from recbole_llminit.experiment.study import Study, cells
 from recbole_llminit.experiment.summary import _p, compare, write_summary
 from recbole_llminit.prepare.card import DataCard
@@ -142,7 +142,7 @@ def test_summary_files() -> None:
         "var",
         "3",
         "0.1400 ± 0.0248",
-        "+27.3",
+        "+27.3 ± 22.6",  # differences .03, .02, .04: 4.303 / 100 / sqrt(3), over .11
         "0.070",  # t = 3 sqrt(3) with 2 degrees of freedom is .035, of two comparisons the smaller
     ]
     assert [cell.strip() for cell in var.split("|")[-4:-1]] == ["3", "2", "1,234,567"]
@@ -151,6 +151,8 @@ def test_summary_files() -> None:
     table = compare(STUDY, read_rows(folder), Path("s/runs"))
     assert [line["NDCG@10 p"] for line in lines] == [None, *table["NDCG@10 p"][1:]]  # in full
     assert {"NDCG@10 p users", "NDCG@10 gain", "NDCG@10 half"} <= set(lines[0])
+    assert lines[1]["NDCG@10 gain half"] == pytest.approx(22.583, rel=1e-4)
+    assert "No result holds groups." in (folder / "groups.md").read_text()
     assert "tastes: abababababab" in text
     assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
     page = (folder / "summary.html").read_text()
@@ -165,9 +167,42 @@ def test_summary_files() -> None:
         "rows.parquet",
         "summary.md",
         "summary.html",
+        "groups.md",
         "comparisons.jsonl",
         "notes.txt",
     }
+
+
+def test_gains_of_groups() -> None:
+    """By hand: users with 1-4 gain (.13 + .14 + .15) / .33 as all do; halves too; svd by .01, -.01, .01."""
+    made = rows(Path("s/runs"))
+    for row in made:
+        file = Path("s/runs") / f"{row['run']}.json"
+        groups = [
+            {
+                "by": "user activity",
+                "group": name,
+                "users": users,
+                "metrics": {"ndcg@10": row["ndcg@10"] / users},
+            }
+            for name, users in (("10-19", 2), ("1-4", 4))
+            if (row["setting"], name) != ("svd", "1-4")
+        ]
+        file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
+    write_rows(made, Path("s/mine"))
+    write_summary(STUDY, Path("s/mine"), "recbole-llminit experiment mine.yaml", {})
+    text = (Path("s/mine") / "groups.md").read_text()
+    assert "## Gain by user activity (training interactions of the user): tastes, unmasked" in text
+    assert "item popularity" not in text  # none is stored
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"
+    ]
+    assert table[0] == ["backbone", "setting", "1-4 (4 users)", "10-19 (2 users)"]
+    assert table[2:] == [
+        ["BPR", "var", "+27.3 ± 22.6", "+27.3 ± 22.6"],
+        ["BPR", "svd", "", "+3.0 ± 26.1"],
+    ]
+    assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
 
 
 def test_warm_and_cold_items_are_metrics_too() -> None:

@@ -48,6 +48,8 @@ def test_gains_are_of_means_over_seeds() -> None:
         "1-4": 50,
         "5-9": -50,
     }
+    # differences .05 and .07: standard error .01, t(0.975; 1) = 12.7062, over a base of .12
+    assert bars["error_y"]["array"] == [0, 105.9, 0]
     assert figures.gains(ENTRIES, "item popularity", "ndcg@10") == ""
     assert figures.gains(ENTRIES[:2], "user activity", "ndcg@10") == ""
 

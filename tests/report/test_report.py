@@ -236,10 +236,10 @@ def cells_of(text: str, table: int) -> list[list[str]]:
 def test_warm_and_cold_stand_in_their_columns_and_so_do_users_and_items() -> None:
     """Where a setting has no cold items, the cell is empty."""
     items = [
-        {"by": "items", "group": name, "metrics": {"ndcg@10": v}}
+        {"by": "items", "group": name, "users": 4, "metrics": {"ndcg@10": v}}
         for name, v in (("warm", 0.2), ("cold", 0.1))
     ]
-    whole = [{"by": "all", "group": "all", "metrics": {"ndcg@10": 0.15}}]
+    whole = [{"by": "all", "group": "all", "users": 5, "metrics": {"ndcg@10": 0.15}}]
     spectra = {
         f"{side}_embedding": {"effective_rank": rank, "shape": [9, 8], "singular_values": [1.0]}
         for side, rank in (("user", 3.0), ("item", 5.0))

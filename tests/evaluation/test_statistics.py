@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recbole_llminit.experiment.statistics import gain, half_width, holm, paired_p
+from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, holm, paired_p
 
 OURS, BASE = [0.31, 0.29, 0.33, 0.30, 0.34], [0.28, 0.27, 0.30, 0.30, 0.29]
 
@@ -32,6 +32,16 @@ def test_paired_test_is_scipys() -> None:
 def test_gain() -> None:
     assert gain([0.12, 0.10], [0.10, 0.10]) == pytest.approx(10)
     assert np.isnan(gain([1.0], [0.0]))
+
+
+def test_interval_of_a_gain() -> None:
+    """Differences 1, 2, 3 have half width 4.302653 / sqrt(3); the base's mean is 2."""
+    assert gain_half([2, 4, 6], [1, 2, 3]) == pytest.approx(50 * 4.302653 / np.sqrt(3), rel=1e-6)
+    difference = np.subtract(OURS, BASE)
+    low, high = stats.t.interval(0.95, 4, loc=difference.mean(), scale=stats.sem(difference))
+    assert gain_half(OURS, BASE) == pytest.approx(100 * (high - low) / 2 / np.mean(BASE))
+    assert np.isnan(gain_half([0.3], [0.2]))
+    assert np.isnan(gain_half([0.1, 0.2], [0.0, 0.0]))
 
 
 def test_holm_by_hand() -> None:
