@@ -32,16 +32,27 @@ def main() -> None:
     parser.add_argument("--metric", default="NDCG@10", help="%(default)s")
     parser.add_argument("--output", type=Path, required=True, help=".svg, .png or .pdf")
     args = parser.parse_args()
-    blocks = {}
+    blocks: dict[str, pd.DataFrame] = {}
     for study in args.studies:
-        folder, _, heading = study.partition("=")
-        blocks[heading or Path(folder).name] = _gains(Path(folder), args.protocol, args.metric)
+        folder, _, heading = (study, "", "") if Path(study).is_dir() else study.partition("=")
+        heading = heading or Path(folder).name
+        if heading in blocks:
+            raise SystemExit(
+                f"error: two studies have the heading '{heading}'; give one another: FOLDER=HEADING"
+            )
+        blocks[heading] = _gains(Path(folder), args.protocol, args.metric)
     mpl.rcParams["svg.hashsalt"] = "recbole_llminit"  # the same picture is the same file
     draw(blocks, args.metric).savefig(args.output, metadata={"Date": None}, bbox_inches="tight")
 
 
 def _gains(folder: Path, protocol: str, metric: str) -> pd.DataFrame:
+    if not (folder / "comparisons.jsonl").is_file():
+        raise SystemExit(
+            f"error: {folder} holds no comparisons.jsonl; `recbole-llminit experiment` writes it"
+        )
     table = pd.read_json(folder / "comparisons.jsonl", lines=True)
+    if f"{metric} gain half" not in table:
+        raise SystemExit(f"error: {folder} has no interval of the gain in {metric}; summarise it again")
     table = table[table["protocol"] == protocol].dropna(subset=[f"{metric} gain"])
     if table.empty:
         raise SystemExit(f"error: {folder} has no gains in {metric} under protocol '{protocol}'")
@@ -79,7 +90,7 @@ def draw(blocks: dict[str, pd.DataFrame], metric: str) -> Figure:
     axes[0].invert_yaxis()
     for (_, name), text in zip(rows, axes[0].get_yticklabels(), strict=True):
         text.set_fontweight("normal" if name else "bold")
-    figure.supxlabel(f"gain in {metric} over the plain model, %", fontsize=10)
+    figure.supxlabel(f"gain in {metric} over the base, %", fontsize=10)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,14 +49,19 @@ def test_picture(tmp_path: Path) -> None:
         {**places, "setting": name, "NDCG@10 gain": gain, "NDCG@10 gain half": half}
         for name, gain, half in (("host", None, None), ("var", 12.0, 4.0), ("shuffled", -3.0, None))
     ]
-    (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for name in ("a=1", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "comparisons.jsonl").write_text("\n".join(map(json.dumps, lines)))
     pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
     for picture in pictures:
-        program("picture", f"{tmp_path}=one rate", f"--output={picture}")
-    assert pictures[0].read_text() == pictures[1].read_text()
-    assert "<!-- var -->" in pictures[0].read_text()
-    assert "<!-- one rate -->" in pictures[0].read_text()
-    assert "<!-- host -->" not in pictures[0].read_text()
+        program("picture", str(tmp_path / "a=1"), f"{tmp_path / 'b'}=own rates", f"--output={picture}")
+    text = pictures[0].read_text()
+    assert text == pictures[1].read_text()
+    rows = re.findall("<!-- (a=1|own rates|host|var|shuffled) -->", text)
+    assert rows == ["a=1", "var", "shuffled", "own rates", "var", "shuffled"]
+    with pytest.raises(AssertionError, match="two studies have the heading 'b'"):
+        program("picture", str(tmp_path / "b"), f"{tmp_path / 'a=1'}", f"{tmp_path / 'b'}", "--output=c.svg")
+    tmp_path = tmp_path / "b"
     (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, [*lines, lines[1]])))
     with pytest.raises(AssertionError, match="varies a key"):  # which size would the dot be of?
         program("picture", str(tmp_path), f"--output={tmp_path / 'c.svg'}")

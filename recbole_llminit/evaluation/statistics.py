@@ -45,7 +45,8 @@ def gain(values: Values, base: Values) -> float:
 def gain_half(values: Values, base: Values) -> float:
     """Return half the 95 % t-interval of the paired difference, in percent of the base's mean.
 
-    The base's mean is taken as it is: its own uncertainty is no part of the interval.
+    NaN for fewer than two pairs, no difference at all, or a base of 0. The base's mean is taken as it is:
+    its own uncertainty is no part of the interval.
 
     Args:
         values: (n,) one value per seed.
@@ -53,7 +54,7 @@ def gain_half(values: Values, base: Values) -> float:
     """
     mean = float(np.mean(base))
     difference = np.asarray(values, dtype=float) - np.asarray(base, dtype=float)
-    return 100 * half_width(difference) / mean if mean else float("nan")
+    return 100 * half_width(difference) / mean if mean and difference.any() else float("nan")
 
 
 def holm(p_values: Values) -> npt.NDArray[np.float64]:

@@ -97,7 +97,7 @@ class Study:
         for key in content:
             if key not in _KINDS:
                 raise UserError(f"{file}: unknown field '{key}'.{nearest(str(key), _KINDS)}")
-        for key in _REQUIRED:
+        for key in (*_REQUIRED, *content.keys() & {"metrics"}):  # `metrics` has a default
             if not content.get(key):
                 raise UserError(f"{file}: field '{key}' is missing or empty")
         for key, value in content.items():

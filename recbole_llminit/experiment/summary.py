@@ -18,7 +18,7 @@ from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, h
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
 from recbole_llminit.replacing import replacing
-from recbole_llminit.report.entries import of_rows
+from recbole_llminit.report.entries import Entry, of_rows
 from recbole_llminit.report.groups import groups_markdown
 from recbole_llminit.report.observe import users_file
 from recbole_llminit.report.page import page, table_of
@@ -74,13 +74,14 @@ def _line(study: Study, cell: pd.DataFrame, base: pd.DataFrame, runs: Path) -> d
     line: dict[str, Any] = {"seeds": len(cell)}
     for metric in study.metrics:
         column = metric.lower()
-        ours, theirs = (frame.loc[both, column].tolist() if both else [] for frame in (cell, base))
+        there = [seed for seed in both if pd.notna([cell.at[seed, column], base.at[seed, column]]).all()]
+        ours, theirs = (frame.loc[there, column].tolist() if there else [] for frame in (cell, base))
         line[metric] = cell[column].mean()
-        line[f"{metric} half"] = half_width(cell[column].tolist())
-        line[f"{metric} gain"] = gain(ours, theirs) if both else np.nan
-        line[f"{metric} gain half"] = gain_half(ours, theirs) if both else np.nan
-        line[f"{metric} p"] = paired_p(ours, theirs) if both else np.nan
-        line[f"{metric} p users"] = _users_p(cell, base, both, column, runs)
+        line[f"{metric} half"] = half_width(cell[column].dropna().tolist())
+        line[f"{metric} gain"] = gain(ours, theirs) if there else np.nan
+        line[f"{metric} gain half"] = gain_half(ours, theirs) if there else np.nan
+        line[f"{metric} p"] = paired_p(ours, theirs) if there else np.nan
+        line[f"{metric} p users"] = _users_p(cell, base, there, column, runs)
     columns = ["best_epoch", "seconds", "parameters", "valid"]
     columns += [column for column in map(str, cell.columns) if column.startswith("effective_rank_")]
     return line | {column: pd.to_numeric(cell[column]).mean() for column in columns}
@@ -146,11 +147,12 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
     hashes = "; ".join(f"{name}: {', '.join(v[:12] for v in found)}" for name, found in vectors.items())
     said = [
         f"Mean over seeds, ± half of the 95 % t-interval. Gains are over '{study.base}' of the same model, "
-        f"over the seeds that both have, {_INTERVAL}. p: paired t-test over seeds (would "
-        "other splits and starts show it?); p (users): paired over users, each user's mean over these "
-        "seeds (would other users?). Both are Holm-corrected for the comparisons of a table, each metric "
-        "by itself: the same comparison has another p in a table of another length. A seed decides the "
-        "split, the sampling and the draws of a start. Masked and unmasked numbers are not comparable.",
+        f"over the seeds that both have, {_INTERVAL}; none where the base has 0 or no such seed. "
+        "p: paired t-test over seeds (would other seeds show it?); p (users): paired over users, each "
+        "user's mean over these seeds (would other users?). Both are Holm-corrected for the comparisons of "
+        "a table, each metric by itself: the same comparison has another p in a table of another length. A "
+        "seed decides sampling, the draws of a start, and the split where it is random. Masked and unmasked "
+        "numbers are not comparable.",
         f"Seeds: {', '.join(map(str, sorted(rows['seed'].unique())))}. Keys of every run: "
         f"{json.dumps(study.keys)}; by model: {json.dumps(study.per_model)}; settings: "
         f"{json.dumps(study.settings)}. A setting without an llm_* key is the plain model. Seconds are a "
@@ -179,7 +181,7 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
     for name, text in (
         ("summary.md", as_markdown(study, tables, said)),
         ("summary.html", as_html(study, tables, said)),
-        ("groups.md", _groups(study, groups_markdown(entries, study.metrics[-1].lower()), command)),
+        ("groups.md", _groups(study, entries, command)),
         ("comparisons.jsonl", _as_lines(table)),
         (NOTES, "\n".join(said) + "\n"),
     ):
@@ -187,13 +189,18 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
             temporary.write_text(text, encoding="utf-8")
 
 
-def _groups(study: Study, tables: str, command: str) -> str:
-    """Return the page of user and item groups."""
+def _groups(study: Study, entries: Sequence[Entry], command: str) -> str:
+    """Return the page of user and item groups, in the last metric of whole lists."""
+    metric = next((name for name in reversed(study.metrics) if " " not in name), "NDCG@10")
+    tables = groups_markdown(entries, metric.lower()) or (
+        f"Nothing to show: no setting and '{study.base}' have {metric} by group for the same seed."
+    )
     return (
-        f"# {study.name}, {study.metrics[-1]} by group\n\n{tables or 'No result holds groups.'}\n\n"
+        f"# {study.name}, {metric} by group\n\n{tables}\n\n"
         f"Gains over '{study.base}' of the same model in percent, over the seeds that both have, "
-        f"{_INTERVAL}. Users: mean over seeds; of a group of items, those who have such an item to find.\n\n"
-        f"Command: {command}\n"
+        f"{_INTERVAL}; '0 to' where the base has 0, and none where the groups are of other users. The base's "
+        "row has the users of each group, mean over the seeds that have it; of a group of items, those who "
+        f"have such an item to find.\n\nCommand: {command}\n"
     )
 
 

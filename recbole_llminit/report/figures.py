@@ -65,18 +65,21 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
     """
     panels: Panels = {}
     lines = group_gains(entries, by, metric)
-    for where, cell in [] if lines.empty else lines.groupby(["backbone", "setting"], sort=False):
+    if lines.empty:
+        return ""
+    for where, cell in lines[~lines["is_base"]].groupby(["backbone", "setting"], sort=False):
         backbone, setting = map(str, where)
-        error = {
-            "type": "data",
-            "array": cell["half"].fillna(0).round(1).tolist(),
-            "thickness": 1,
-            "width": 2,
-        }
         names = [f"{name} " for name in cell["bucket"]]  # a blank: no number, no date
-        bar = go.Bar(x=names, y=cell["gain"].round(1).tolist(), error_y=error)
+        bar = go.Bar(x=names, y=cell["gain"].round(1).tolist(), error_y=_error(cell["half"].round(1)))
         panels.setdefault(backbone, []).append((setting, bar))
-    return _figure(panels, _names(entries), by, f"gain in {metric}, %")
+    return _figure(panels, _names(entries), by, f"gain in {metric}, %, and its 95 % interval")
+
+
+def _error(half: pd.Series[float]) -> dict[str, Any]:
+    """Return error bars; without caps, so that nothing is drawn where there is no interval."""
+    return (
+        {"type": "data", "array": half.fillna(0).tolist(), "thickness": 1.5, "width": 0} if half.any() else {}
+    )
 
 
 def sweep(table: pd.DataFrame, key: str, metric: str) -> str:
@@ -92,8 +95,12 @@ def sweep(table: pd.DataFrame, key: str, metric: str) -> str:
         model, setting = map(str, where)
         numbers = pd.to_numeric(cell[key])
         line = cell.assign(x=numbers).sort_values("x")
-        error = {"type": "data", "array": line[f"{metric} half"].fillna(0).tolist()}
-        trace = go.Scatter(x=line["x"].tolist(), y=line[metric].tolist(), error_y=error, mode="lines+markers")
+        trace = go.Scatter(
+            x=line["x"].tolist(),
+            y=line[metric].tolist(),
+            mode="lines+markers",
+            error_y=_error(line[f"{metric} half"]),
+        )
         panels.setdefault(model, []).append((setting, trace))
     sizes = pd.to_numeric(table[key])
     log = {"type": "log"} if (sizes > 0).all() and sizes.max() / sizes.min() > 10 else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -46,36 +46,42 @@ def bucket_means(values: pd.DataFrame) -> Any:
 def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
     """Return what each setting gains over the base in each bucket, over the seeds that both have.
 
+    A bucket of other users than the base's, as with other training data, is no comparison and left out.
+
     Args:
         entries: Entries of one dataset and protocol.
         by: ``user activity`` or ``item popularity``.
         metric: Such as ``ndcg@10``.
 
     Returns:
-        One line for each backbone, setting and bucket, by the bucket's least count: ``users`` (mean over
-        seeds), ``gain`` (percent) and ``half`` (of its 95 % interval, as `gain_half` has it).
+        One line for each backbone, setting and bucket, by the bucket's least count: ``is_base``, ``seeds``
+        and ``users`` (mean over these seeds), ``value`` and ``base`` (means), ``gain`` (percent) and ``half``
+        (of its 95 % interval, as `gain_half` has it). Of the base, a line that gains nothing.
     """
     values, lines = group_values(entries, by, metric), []
     if values.empty:
         return values
+    keys = ["backbone", "setting", "is_base", "seed", "bucket"]
+    values = values.groupby(keys, sort=False, as_index=False).mean()  # a seed that was run twice counts once
     for where, cell in values.groupby(["backbone", "setting", "is_base"], sort=False):
-        backbone, setting, is_base = where
-        base = values[(values["backbone"] == backbone) & values["is_base"]]
-        pairs = cell.merge(base, on=["seed", "bucket"], suffixes=("", " of base"))
-        for bucket in [] if is_base else sorted(pairs["bucket"].unique(), key=_least):
+        base = values[(values["backbone"] == where[0]) & values["is_base"]]
+        pairs = cell.merge(base, on=["seed", "bucket", "users"], suffixes=("", " of base"))
+        for bucket in sorted(pairs["bucket"].unique(), key=_least):
             some = pairs[pairs["bucket"] == bucket]
-            ours, theirs = some["value"].to_numpy(), some["value of base"].to_numpy()
-            lines.append(
-                {
-                    "backbone": backbone,
-                    "setting": setting,
-                    "bucket": bucket,
-                    "users": some["users"].mean(),
-                    "gain": gain(ours, theirs),
-                    "half": gain_half(ours, theirs),
-                }
-            )
+            lines.append(dict(zip(keys, where, strict=False)) | {"bucket": bucket} | _gain_of(some))
     return pd.DataFrame(lines)
+
+
+def _gain_of(pairs: pd.DataFrame) -> dict[str, float]:
+    ours, theirs = pairs["value"].to_numpy(), pairs["value of base"].to_numpy()
+    return {
+        "seeds": len(pairs),
+        "users": pairs["users"].mean(),
+        "value": ours.mean(),
+        "base": theirs.mean(),
+        "gain": gain(ours, theirs),
+        "half": gain_half(ours, theirs),
+    }
 
 
 def _least(bucket: str) -> int:
@@ -83,7 +89,7 @@ def _least(bucket: str) -> int:
 
 
 def groups_markdown(entries: Sequence[Entry], metric: str) -> str:
-    """Return the gains of all groups as Markdown tables; nothing where no groups are stored.
+    """Return the gains of all groups as Markdown tables; nothing where there are none.
 
     Args:
         entries: Entries, of any datasets and protocols.
@@ -93,22 +99,29 @@ def groups_markdown(entries: Sequence[Entry], metric: str) -> str:
     for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
         some = [entry for entry in entries if entry.place[:2] == (dataset, protocol)]
         for by, title in GROUPS.items():
-            table = group_gains(some, by, metric)
-            if not table.empty:
-                parts.append(f"## {title}: {dataset}, {label(protocol)}\n\n{_table(table)}")
+            lines = group_gains(some, by, metric)
+            if not (lines.empty or lines["is_base"].all()):
+                parts.append(f"## {title}: {dataset}, {label(protocol)}\n\n{_table(lines)}")
     return "\n\n".join(parts)
 
 
 def _table(lines: pd.DataFrame) -> str:
     """Return one row for each backbone and setting, one column for each bucket."""
-    users = lines.groupby("bucket")["users"].mean()
-    buckets = sorted(users.index, key=_least)
+    buckets = sorted(lines["bucket"].unique(), key=_least)
     rows = []
     for where, cell in lines.groupby(["backbone", "setting"], sort=False):
-        by_bucket = cell.set_index("bucket")
-        there = [by_bucket.loc[name] if name in by_bucket.index else None for name in buckets]
-        rows.append(
-            [*where, *("" if line is None else shown_gain(line["gain"], line["half"]) for line in there)]
-        )
-    head = ["backbone", "setting", *(f"{name} ({users[name]:,.0f} users)" for name in buckets)]
-    return tabulate(rows, head, "github", disable_numparse=True)
+        seeds = cell["seeds"].max()
+        by_bucket = {line["bucket"]: _cell(line, seeds) for line in cell.to_dict("records")}
+        rows.append([*where, seeds, *(by_bucket.get(bucket, "") for bucket in buckets)])
+    return tabulate(rows, ["backbone", "setting", "seeds", *buckets], "github", disable_numparse=True)
+
+
+def _cell(line: Mapping[Any, Any], seeds: int) -> str:
+    """Return the users of a base's bucket, or a gain; of fewer seeds than the row's, with their number."""
+    if line["is_base"]:
+        text = f"{line['users']:,.0f} users"
+    elif line["base"] == 0:
+        text = f"0 to {line['value']:.4f}"
+    else:
+        text = shown_gain(line["gain"], line["half"])
+    return text if line["seeds"] == seeds else f"{text} ({line['seeds']} seeds)"

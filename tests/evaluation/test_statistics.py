@@ -42,6 +42,7 @@ def test_interval_of_a_gain() -> None:
     assert gain_half(OURS, BASE) == pytest.approx(100 * (high - low) / 2 / np.mean(BASE))
     assert np.isnan(gain_half([0.3], [0.2]))
     assert np.isnan(gain_half([0.1, 0.2], [0.0, 0.0]))
+    assert np.isnan(gain_half(BASE, BASE))
 
 
 def test_holm_by_hand() -> None:

@@ -147,6 +147,7 @@ def test_given_keys_win_over_what_is_varied_and_searched() -> None:
         ({"base": "hots"}, "'hots' is none of its settings .*Did you mean 'host'"),
         ({"optional": ["MoRec"]}, "'MoRec' is none of its settings"),
         ({"name": "runs"}, "a study can't be called 'runs'"),
+        ({"metrics": []}, "field 'metrics' is missing or empty"),
         ({"seeds": ["one"]}, "seed 'one' is not a whole number"),
         (
             {"settings": {"host": {"protocol": "paper"}}},

@@ -152,7 +152,9 @@ def test_summary_files() -> None:
     assert [line["NDCG@10 p"] for line in lines] == [None, *table["NDCG@10 p"][1:]]  # in full
     assert {"NDCG@10 p users", "NDCG@10 gain", "NDCG@10 half"} <= set(lines[0])
     assert lines[1]["NDCG@10 gain half"] == pytest.approx(22.583, rel=1e-4)
-    assert "No result holds groups." in (folder / "groups.md").read_text()
+    assert (
+        "Nothing to show: no setting and 'host' have NDCG@10 by group" in (folder / "groups.md").read_text()
+    )
     assert "tastes: abababababab" in text
     assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
     page = (folder / "summary.html").read_text()
@@ -173,36 +175,80 @@ def test_summary_files() -> None:
     }
 
 
+# metric of the host's groups by seed; "50+" has no seed 3, and of "0" the host finds nothing
+GROUPS = {"1-4": [0.10, 0.12, 0.11], "10-19": [0.20, 0.20, 0.20], "50+": [0.2, 0.1], "0": [0.0, 0.0, 0.0]}
+
+
+def with_groups(file: Path, values: dict[str, float], users: int = 2000) -> None:
+    """Store user groups in a result file."""
+    groups = [
+        {"by": "user activity", "group": name, "users": users, "metrics": {"ndcg@10": value}}
+        for name, value in values.items()
+    ]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
+
+
+def group_cells(folder: Path) -> list[list[str]]:
+    """Return the cells of the tables in groups.md."""
+    lines = (folder / "groups.md").read_text().splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+
+
 def test_gains_of_groups() -> None:
-    """By hand: users with 1-4 gain (.13 + .14 + .15) / .33 as all do; halves too; svd by .01, -.01, .01."""
+    """By hand: .03, .02, .04 above a mean of .11; half of .2 each time; .1 and .1 above .15 in two seeds.
+
+    The half width of var in 1-4 is 4.302653 * .01 / sqrt(3) over .11, and where all gain alike it is 0.
+    """
     made = rows(Path("s/runs"))
+    above = {"1-4": [0.03, 0.02, 0.04], "10-19": [-0.1] * 3, "50+": [0.1, 0.1], "0": [0.01, 0.02, 0.03]}
     for row in made:
-        file = Path("s/runs") / f"{row['run']}.json"
-        groups = [
-            {
-                "by": "user activity",
-                "group": name,
-                "users": users,
-                "metrics": {"ndcg@10": row["ndcg@10"] / users},
-            }
-            for name, users in (("10-19", 2), ("1-4", 4))
-            if (row["setting"], name) != ("svd", "1-4")
-        ]
-        file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
+        seed, ours = row["seed"] - 1, row["setting"] == "var"
+        values = {
+            name: host[seed] + (above[name][seed] if ours else 0)
+            for name, host in GROUPS.items()
+            if seed < len(host)
+        }
+        other = row["setting"] == "svd"  # trained on other data: its groups are of other users
+        with_groups(Path("s/runs") / f"{row['run']}.json", values, 900 if other else 2000)
     write_rows(made, Path("s/mine"))
     write_summary(STUDY, Path("s/mine"), "recbole-llminit experiment mine.yaml", {})
     text = (Path("s/mine") / "groups.md").read_text()
     assert "## Gain by user activity (training interactions of the user): tastes, unmasked" in text
-    assert "item popularity" not in text  # none is stored
-    table = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"
-    ]
-    assert table[0] == ["backbone", "setting", "1-4 (4 users)", "10-19 (2 users)"]
-    assert table[2:] == [
-        ["BPR", "var", "+27.3 ± 22.6", "+27.3 ± 22.6"],
-        ["BPR", "svd", "", "+3.0 ± 26.1"],
-    ]
+    assert "Gain by item popularity" not in text  # none is stored
+    head, _, host, var = group_cells(Path("s/mine"))
+    assert head == ["backbone", "setting", "seeds", "0", "1-4", "10-19", "50+"]
+    users = "2,000 users"
+    assert host == ["BPR", "host", "3", users, users, users, f"{users} (2 seeds)"]
+    assert var[:6] == ["BPR", "var", "3", "0 to 0.0200", "+27.3 ± 22.6", "-50.0 ± 0.0"]
+    assert var[6] == "+66.7 ± 0.0 (2 seeds)"
     assert text.rstrip().endswith("Command: recbole-llminit experiment mine.yaml")
+
+
+def test_groups_are_shown_in_a_metric_of_whole_lists() -> None:
+    made = rows(Path("s/runs"))
+    for row in made:
+        warm = {"by": "items", "group": "warm", "users": 4, "metrics": {"ndcg@10": row["ndcg@10"]}}
+        file = Path("s/runs") / f"{row['run']}.json"
+        with_groups(file, {"1-4": row["ndcg@10"]})
+        result = json.loads(file.read_text())
+        file.write_text(json.dumps({**result, "groups": [*result["groups"], warm]}))
+    study = replace(STUDY, metrics=["NDCG@10", "NDCG@10 warm"])
+    again = [row_of(cell, Path("s/runs") / f"{cell.run.id}.json") for cell in cells(study, Path("data"))]
+    write_rows(again, Path("s/mine"))
+    write_summary(study, Path("s/mine"), "recbole-llminit experiment mine.yaml", {})
+    assert "# mine, NDCG@10 by group" in (Path("s/mine") / "groups.md").read_text()
+    assert group_cells(Path("s/mine"))[3] == ["BPR", "var", "3", "+27.3 ± 22.6"]
+
+
+def test_a_metric_that_a_seed_lacks_is_compared_over_the_others() -> None:
+    made = rows(Path("s/runs"))
+    for row in made:
+        row["ndcg@10"] = float("nan") if row["seed"] == 3 else row["ndcg@10"]
+    table = compare(STUDY, pd.DataFrame(made), Path("s/runs")).set_index("setting")
+    assert table.loc["var", "NDCG@10 gain"] == pytest.approx(100 * (0.135 - 0.11) / 0.11)
+    assert table.loc["var", "NDCG@10 half"] == pytest.approx(stats.t.ppf(0.975, 1) * 0.005)
+    p_values = [stats.ttest_rel(VALUES[name][:2], VALUES["host"][:2]).pvalue for name in ("var", "svd")]
+    assert table.loc[["var", "svd"], "NDCG@10 p"].tolist() == pytest.approx(holm(p_values), nan_ok=True)
 
 
 def test_warm_and_cold_items_are_metrics_too() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from recbole_llminit.report import figures
 from recbole_llminit.report.entries import Entry
+from recbole_llminit.report.groups import group_gains
 
 
 def entry(setting: str, seed: int, values: dict[str, float], **more: Any) -> Entry:
@@ -50,8 +52,20 @@ def test_gains_are_of_means_over_seeds() -> None:
     }
     # differences .05 and .07: standard error .01, t(0.975; 1) = 12.7062, over a base of .12
     assert bars["error_y"]["array"] == [0, 105.9, 0]
+    assert bars["error_y"]["width"] == 0  # nothing is drawn where there is no interval
+    (alone,) = traces(figures.gains([ENTRIES[0], ENTRIES[2]], "user activity", "ndcg@10"))
+    assert "array" not in alone.get("error_y", {})
     assert figures.gains(ENTRIES, "item popularity", "ndcg@10") == ""
     assert figures.gains(ENTRIES[:2], "user activity", "ndcg@10") == ""
+
+
+def test_a_seed_that_was_run_twice_counts_once() -> None:
+    """.10 and .12 are .11, .12 and .14 are .13: one seed, and no interval."""
+    values = [("host", 0.10), ("host", 0.12), ("var", 0.12), ("var", 0.14)]
+    lines = group_gains([entry(name, 1, {"1-4": v}) for name, v in values], "user activity", "ndcg@10")
+    line = lines[~lines["is_base"]].iloc[0]
+    assert line["gain"] == pytest.approx(100 * 2 / 11)
+    assert (line["seeds"], np.isnan(line["half"])) == (1, True)
 
 
 def test_buckets_stand_in_order_whichever_seed_has_them() -> None:
