@@ -87,7 +87,7 @@ def draw(blocks: dict[str, pd.DataFrame], metric: str) -> Figure:
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(left=False)
         axis.set_axisbelow(True)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
     for (_, name), text in zip(rows, axes[0].get_yticklabels(), strict=True):
         text.set_fontweight("normal" if name else "bold")
     figure.supxlabel(f"gain in {metric} over the base, %", fontsize=10)
