@@ -72,7 +72,7 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> str:
         names = [f"{name} " for name in cell["bucket"]]  # a blank: no number, no date
         bar = go.Bar(x=names, y=cell["gain"].round(1).tolist(), error_y=_error(cell["half"].round(1)))
         panels.setdefault(backbone, []).append((setting, bar))
-    return _figure(panels, _names(entries), by, f"gain in {metric}, %, and its 95 % interval")
+    return _figure(panels, _names(entries), f"{by}; lines: 95 % intervals", f"gain in {metric}, %")
 
 
 def _error(half: pd.Series[float]) -> dict[str, Any]:
