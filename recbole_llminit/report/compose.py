@@ -10,8 +10,8 @@ import pandas as pd
 
 from recbole_llminit.replacing import replacing
 from recbole_llminit.report import figures
-from recbole_llminit.report.entries import Entry, first_seeds, of_files
-from recbole_llminit.report.groups import GROUPS, bucket_means, group_values
+from recbole_llminit.report.entries import Entry, by_table, first_seeds, of_files
+from recbole_llminit.report.groups import GROUPS, group_values
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.people import pair_of, people
 from recbole_llminit.report.table import label
@@ -49,9 +49,7 @@ def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
 def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
     """Return the parts that results give, dataset by dataset and protocol by protocol."""
     parts: Parts = []
-    for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
-        some = [entry for entry in entries if entry.place[:2] == (dataset, protocol)]
-        where = f"{dataset}, {label(protocol)}"
+    for where, some in by_table(entries):
         parts.append((f"Training curves: {where}", figures.curves(some)))
         parts += [(f"{title}: {where}", figures.gains(some, by, metric)) for by, title in GROUPS.items()]
         parts.append((f"Warm and cold items, {metric}: {where}", _cold(some, metric)))
@@ -68,7 +66,7 @@ def _cold(entries: Sequence[Entry], metric: str) -> str:
         return ""
     columns, rows = ["all", "warm", "cold"], []
     for (backbone, setting), cell in values.groupby(["backbone", "setting"], sort=False):
-        means = bucket_means(cell)
+        means = cell.groupby("bucket", sort=False)["value"].mean()
         seeds = str(cell["seed"].nunique())
         shown = (f"{means[name]:.4f}" if name in means else "" for name in columns)
         rows.append([str(backbone), str(setting), seeds, *shown])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from recbole_llminit.registry import host_name
 from recbole_llminit.report.observe import users_file
-from recbole_llminit.report.table import read_result
+from recbole_llminit.report.table import label, read_result
 
 Place = tuple[str, str, str]
 # Config keys in which the runs of one setting may differ.
@@ -92,6 +92,15 @@ def of_rows(rows: pd.DataFrame, runs: Path, base: str, vary: Sequence[str]) -> l
         )
         entries.append(entry)
     return entries
+
+
+def by_table(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield the entries of each dataset and protocol, and what the two are called."""
+    for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
+        yield (
+            f"{dataset}, {label(protocol)}",
+            [entry for entry in entries if entry.place[:2] == (dataset, protocol)],
+        )
 
 
 def first_seeds(entries: Sequence[Entry]) -> list[Entry]:

@@ -10,8 +10,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from recbole_llminit.evaluation.statistics import gain, gain_half
-from recbole_llminit.report.entries import Entry
-from recbole_llminit.report.table import label, shown_gain
+from recbole_llminit.report.entries import Entry, by_table
+from recbole_llminit.report.table import shown_gain
 
 GROUPS = {
     "user activity": "Gain by user activity (training interactions of the user)",
@@ -36,11 +36,6 @@ def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame
         if row["by"] == by and metric in row["metrics"]
     ]
     return pd.DataFrame(rows)
-
-
-def bucket_means(values: pd.DataFrame) -> Any:
-    """Return the mean of each bucket over seeds, of values as `group_values` gives them."""
-    return values.groupby("bucket", sort=False)["value"].mean()
 
 
 def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
@@ -96,12 +91,11 @@ def groups_markdown(entries: Sequence[Entry], metric: str) -> str:
         metric: Such as ``ndcg@10``.
     """
     parts = []
-    for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
-        some = [entry for entry in entries if entry.place[:2] == (dataset, protocol)]
+    for where, some in by_table(entries):
         for by, title in GROUPS.items():
             lines = group_gains(some, by, metric)
             if not (lines.empty or lines["is_base"].all()):
-                parts.append(f"## {title}: {dataset}, {label(protocol)}\n\n{_table(lines)}")
+                parts.append(f"## {title}: {where}\n\n{_table(lines)}")
     return "\n\n".join(parts)
 
 
