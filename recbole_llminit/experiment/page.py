@@ -30,7 +30,7 @@ def report_study(folder: Path) -> Path:
     table = compare(study, rows, runs)
     headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
     entries = of_rows(rows, runs, study.base, list(study.vary))
-    parts = [*headline, *_sweeps(study, table), *parts_of(entries, study.metrics[-1].lower())]
+    parts = [*headline, *_sweeps(study, table), *parts_of(entries, study.group_metric.lower())]
     if (folder / NOTES).is_file():
         parts.append(explained((folder / NOTES).read_text(encoding="utf-8").splitlines()))
     return write(folder / "report.html", study.name, study.about, parts)

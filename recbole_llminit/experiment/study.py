@@ -141,6 +141,11 @@ class Study:
                 if not isinstance(values, list) or not values:
                     raise UserError(f"tune: {model}'s {key} '{values}' must be a list of values")
 
+    @property
+    def group_metric(self) -> str:
+        """The last metric of whole lists: what is shown by user and item group."""
+        return next((name for name in reversed(self.metrics) if " " not in name), "NDCG@10")
+
     def selected(
         self, keys: Mapping[str, Any], base: str | None = None, **chosen: Sequence[Any] | None
     ) -> Study:

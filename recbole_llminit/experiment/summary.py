@@ -190,8 +190,8 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
 
 
 def _groups(study: Study, entries: Sequence[Entry], command: str) -> str:
-    """Return the page of user and item groups, in the last metric of whole lists."""
-    metric = next((name for name in reversed(study.metrics) if " " not in name), "NDCG@10")
+    """Return the page of user and item groups."""
+    metric = study.group_metric
     tables = groups_markdown(entries, metric.lower()) or (
         f"Nothing to show: no setting and '{study.base}' have {metric} by group for the same seed."
     )
