@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from recbole_llminit.backbone.checkpoint import load_frozen
+from recbole_llminit.pretrained.checkpoint import load_frozen
 
 K = 50
 

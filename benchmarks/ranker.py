@@ -23,8 +23,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 import recbole_llminit
-from recbole_llminit.backbone.checkpoint import find_checkpoint, load_frozen
-from recbole_llminit.paths import PROPS
+from recbole_llminit.dataset.places import PROPS
+from recbole_llminit.pretrained.checkpoint import find_checkpoint, load_frozen
 
 MODEL = "ALLMRecRanker"
 Ranks = dict[str, list[int]]  # of the target, from 0, for each user

@@ -39,7 +39,7 @@ def install(side: str) -> None:
         package = types.ModuleType("recbole_llminit")
         package.__path__ = [str(ROOT / "recbole_llminit")]
         sys.modules["recbole_llminit"] = package
-        importlib.import_module("recbole_llminit.compat").install()
+        importlib.import_module("recbole_llminit.plugin.compat").install()
         sys.modules["recbole.model.general_recommender.sgcl"] = importlib.import_module(
             "benchmarks.plain_sgcl"
         )

@@ -5,10 +5,10 @@ Importing this package registers its models with RecBole, and does nothing else.
 
 from __future__ import annotations
 
-from recbole_llminit import compat as _compat  # first: RecBole does not import without it
-from recbole_llminit import hooks as _hooks
-from recbole_llminit import registry as _registry
-from recbole_llminit.registry import config_files
+from recbole_llminit.plugin import compat as _compat  # first: RecBole does not import without it
+from recbole_llminit.plugin import hooks as _hooks
+from recbole_llminit.plugin import registry as _registry
+from recbole_llminit.plugin.registry import config_files
 
 _compat.install()
 _registry.install()

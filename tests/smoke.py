@@ -91,7 +91,7 @@ def evaluate(checkpoint: Path) -> dict[str, float]:
 
 def list_models() -> str:
     """Count the models, plain and initialised; a missing one fails."""
-    from recbole_llminit.registry import PREFIX, model_names
+    from recbole_llminit.plugin.registry import PREFIX, model_names
 
     names = model_names()
     if missing := [model for model in MODELS if model not in names]:

@@ -15,7 +15,7 @@ from recbole.trainer import HyperTuning
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_llminit
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, evaluated_afresh, parts, run, settings
 
 MODEL = "LLMInitBPR"

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from recbole_llminit import __version__
-from recbole_llminit.cli.encoding import encode
+from recbole_llminit.cli.encode import encode
+from recbole_llminit.cli.experiment import experiment
 from recbole_llminit.cli.guard import guarded
-from recbole_llminit.cli.preparing import prepare
-from recbole_llminit.cli.reports import report
-from recbole_llminit.cli.studies import experiment
-from recbole_llminit.cli.training import run, tune
+from recbole_llminit.cli.prepare import prepare
+from recbole_llminit.cli.report import report
+from recbole_llminit.cli.run import run, tune
 
 __all__ = ["encode", "experiment", "guarded", "main", "prepare", "report", "run", "tune"]
 

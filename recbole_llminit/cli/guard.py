@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from recbole_llminit.errors import NO_SPACE, UserError
+from recbole_llminit.utils.errors import NO_SPACE, UserError
 
 _EXTRAS = {
     "faiss": "ncl",

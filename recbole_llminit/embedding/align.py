@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbole_llminit.embedding.table import VectorTable
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 _POLICIES = ("error", "mean", "zero")
 

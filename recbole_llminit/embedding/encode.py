@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 
+from recbole_llminit.dataset.items import coverage, read_items, template_fields, texts_hash, texts_in_order
 from recbole_llminit.embedding.encoder import Encoder, EncoderSettings
 from recbole_llminit.embedding.shards import Shards
 from recbole_llminit.embedding.table import Card, VectorTable, card_of, load, save
-from recbole_llminit.embedding.text import coverage, read_items, template_fields, texts_hash, texts_in_order
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 Vectors = npt.NDArray[np.float32]
 PRECISIONS = ("fp32", "fp16", "bf16")

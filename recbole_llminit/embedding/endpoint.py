@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from recbole_llminit.embedding.encoder import EncoderSettings, Vectors
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 KEY = "OPENAI_API_KEY"
 _RETRIES = 6  # with back-off, and as long as the server's Retry-After says

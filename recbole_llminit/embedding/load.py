@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recbole_llminit.dataset.card import read_card
+from recbole_llminit.dataset.items import read_items, texts_hash, texts_in_order
+from recbole_llminit.dataset.places import ATOMIC_DATA
 from recbole_llminit.embedding.align import align
 from recbole_llminit.embedding.table import ITEMEMB, Card, load
-from recbole_llminit.embedding.text import read_items, texts_hash, texts_in_order
-from recbole_llminit.errors import UserError
-from recbole_llminit.paths import ATOMIC_DATA
-from recbole_llminit.prepare.card import read_card
+from recbole_llminit.utils.errors import UserError
 
 _FILTERS = ("val_interval", "rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval")  # RecBole's
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recbole_llminit.dataset.items import read_items
 from recbole_llminit.embedding.encode import with_texts
 from recbole_llminit.embedding.table import Card, VectorTable
-from recbole_llminit.embedding.text import read_items
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 Matrix = npt.NDArray[np.floating]
 

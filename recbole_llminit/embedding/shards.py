@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from recbole_llminit.errors import UserError
-from recbole_llminit.replacing import replacing
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.writing import replacing
 
 Vectors = npt.NDArray[np.floating]
 _TEXTS = 256  # of a shard, at least

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recbole_llminit.errors import UserError
-from recbole_llminit.replacing import replacing
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.writing import replacing
 
 ITEMEMB = "itememb"  # the suffix of the text form, and the value of `llm_embedding` that asks for it
 _HEADER = "iid:token\tllm_emb:float_seq"

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import torch
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 # A step holds about four tables of (users, items) at once: scores, positives, and what top-k needs.
 _BYTES_PER_PAIR = 16

@@ -12,7 +12,7 @@ from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
 from recbole_llminit.experiment.summary import NOTES, compare, explained, shown
 from recbole_llminit.report import figures
-from recbole_llminit.report.compose import parts_of, write
+from recbole_llminit.report.build import parts_of, write
 from recbole_llminit.report.entries import of_rows
 from recbole_llminit.report.page import table_of
 from recbole_llminit.report.table import label

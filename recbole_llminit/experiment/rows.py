@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.dataset.card import read_card
 from recbole_llminit.experiment.study import Cell
-from recbole_llminit.prepare.card import read_card
-from recbole_llminit.replacing import replacing
 from recbole_llminit.report.table import read_result
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.writing import replacing
 
 ROWS = "rows.jsonl"
 

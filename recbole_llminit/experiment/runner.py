@@ -22,7 +22,7 @@ import yaml
 from tqdm import tqdm
 
 import recbole_llminit
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 _MEMORY = 3 * 2**30  # bytes set aside for a run; one on 4,905 users and 2,420 items took 0.6 * 2**30
 

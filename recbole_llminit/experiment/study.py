@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from recbole_llminit.errors import UserError, nearest
-from recbole_llminit.paths import ATOMIC_DATA, PROPS
-from recbole_llminit.registry import PREFIX
+from recbole_llminit.dataset.places import ATOMIC_DATA, PROPS
+from recbole_llminit.plugin.registry import PREFIX
+from recbole_llminit.utils.errors import UserError, nearest
 
 Keys = dict[str, Any]
 _STUDIES = PROPS / "experiment"

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, holm, paired_p
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
-from recbole_llminit.replacing import replacing
 from recbole_llminit.report.entries import Entry, of_rows
 from recbole_llminit.report.groups import groups_markdown
-from recbole_llminit.report.observe import users_file
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.table import label, shown_gain
+from recbole_llminit.run.diagnostics import users_file
+from recbole_llminit.utils.errors import UserError, nearest
+from recbole_llminit.utils.writing import replacing
 
 _INTERVAL = (
     "± half of the 95 % t-interval of the paired difference in percent of the base's mean, "

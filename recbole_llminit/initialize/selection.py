@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.settings import Selection
+from recbole_llminit.utils.errors import UserError
 
 Matrix = npt.NDArray[np.float32]
 _Columns = npt.NDArray[np.int64]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from recbole_llminit.errors import UserError
-from recbole_llminit.values import choice, flag, is_number
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.values import choice, flag, is_number
 
 
 class Selection(str, Enum):

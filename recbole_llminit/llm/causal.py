@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.utils.errors import UserError, nearest
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 
 def __getattr__(name: str) -> type[Any]:
-    from recbole_llminit.errors import UserError
-    from recbole_llminit.registry import is_ours, model_class
+    from recbole_llminit.plugin.registry import is_ours, model_class
+    from recbole_llminit.utils.errors import UserError
 
     if is_ours(name):
         try:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from recbole.model.general_recommender.lightgcn import LightGCN as RecBoleLightGCN
 
-from recbole_llminit.graph.adjacency import normalized_adjacency
-from recbole_llminit.graph.propagation import Graph, propagate
-from recbole_llminit.graph.receptive_field import propagate_to
+from recbole_llminit.nn.adjacency import normalized_adjacency
+from recbole_llminit.nn.propagation import Graph, propagate
+from recbole_llminit.nn.receptive_field import propagate_to
 
 
 class LightGCN(RecBoleLightGCN):  # type: ignore[misc]

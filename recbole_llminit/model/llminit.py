@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from recbole_llminit.embedding.load import load_item_vectors
-from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.settings import Settings
 from recbole_llminit.initialize.tables import starting_tables
-from recbole_llminit.registry import PREFIX, host_name, width_key
+from recbole_llminit.plugin.registry import PREFIX, host_name, width_key
+from recbole_llminit.utils.errors import UserError
 
 
 class LLMInit:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from recbole.utils import InputType
 
-from recbole_llminit.graph.receptive_field import propagate_to
 from recbole_llminit.model.lightgcn import LightGCN
+from recbole_llminit.nn.receptive_field import propagate_to
 
 
 class SGCL(LightGCN):

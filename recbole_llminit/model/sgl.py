@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from recbole.model.general_recommender.sgl import SGL as RecBoleSGL
 
-from recbole_llminit.errors import UserError
-from recbole_llminit.graph.propagation import Graph, propagate
-from recbole_llminit.model.softmax import log_sum_exp
+from recbole_llminit.nn.propagation import Graph, propagate
+from recbole_llminit.nn.softmax import log_sum_exp
+from recbole_llminit.utils.errors import UserError
 
 
 class SGL(RecBoleSGL):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 _CHUNK = 1 << 18  # bytes
 _TRIES = 4

@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_llminit.errors import NO_SPACE, UserError
 from recbole_llminit.prepare.files import parse_json, records
+from recbole_llminit.utils.errors import NO_SPACE, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 Parser = Callable[[str], dict[str, Any]]
 _CHUNK = 1 << 20  # bytes

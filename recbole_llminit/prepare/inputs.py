@@ -6,11 +6,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.download import download, file_name, is_url, verify
 from recbole_llminit.prepare.files import RawFile, inspect, unpack
 from recbole_llminit.prepare.recipe import Recipe
 from recbole_llminit.prepare.sources import Inputs, Source
+from recbole_llminit.utils.errors import UserError
 
 RAW = "raw"  # folder of a dataset's raw files, and of its downloads
 

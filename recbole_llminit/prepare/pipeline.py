@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from recbole_llminit.embedding.text import template_fields
-from recbole_llminit.errors import UserError, nearest
+from recbole_llminit.dataset.card import CARD, Count, DataCard, read_card
+from recbole_llminit.dataset.items import template_fields
 from recbole_llminit.prepare import atomic, filters
-from recbole_llminit.prepare.card import CARD, Count, DataCard, read_card
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.inputs import local_inputs
 from recbole_llminit.prepare.items import clean_items, with_reviews
 from recbole_llminit.prepare.recipe import Recipe, seconds
 from recbole_llminit.prepare.sources import SOURCES, Raw, Source
 from recbole_llminit.prepare.sources.base import TEXT
+from recbole_llminit.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from recbole_llminit.errors import UserError, nearest
-from recbole_llminit.paths import PROPS
+from recbole_llminit.dataset.places import PROPS
+from recbole_llminit.utils.errors import UserError, nearest
 
 DUPLICATES = ("first", "last", "all")
 _NUMBERS = {"sample": float, "min_rating": float, "min_text": int, "kcore": int, "seed": int}

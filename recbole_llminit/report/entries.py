@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_llminit.registry import host_name
-from recbole_llminit.report.observe import users_file
+from recbole_llminit.plugin.registry import host_name
 from recbole_llminit.report.table import label, read_result
+from recbole_llminit.run.diagnostics import users_file
 
 Place = tuple[str, str, str]
 # Config keys in which the runs of one setting may differ.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 _LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
 

@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 
 from recbole_llminit import cli
+from recbole_llminit.dataset.card import DataCard
+from recbole_llminit.dataset.items import read_items, texts_hash, texts_in_order
 from recbole_llminit.embedding import encoder as encoders
 from recbole_llminit.embedding import shards
 from recbole_llminit.embedding.encode import Job, encode
 from recbole_llminit.embedding.encoder import EncoderSettings, SentenceEncoder
 from recbole_llminit.embedding.table import VectorTable, load
-from recbole_llminit.embedding.text import read_items, texts_hash, texts_in_order
-from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.selection import select
-from recbole_llminit.prepare.card import DataCard
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import SHARED
 
 LONG = " ".join(f"word{n} of a long description" for n in range(12))

@@ -12,7 +12,7 @@ import pytest
 from recbole_llminit.embedding.load import find_table, load_item_vectors
 from recbole_llminit.embedding.matrix import from_matrix
 from recbole_llminit.embedding.table import save
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, parts
 
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 from recbole_llminit import cli
 from recbole_llminit.embedding.table import Card, VectorTable, load, save
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 IDS = ("a", "b", "ü")
 VECTORS = np.array([[1.5, -2], [3, 4], [0, 0.25]], dtype=np.float32)

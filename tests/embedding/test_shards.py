@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recbole_llminit.embedding import shards as module
 from recbole_llminit.embedding.shards import Shards
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 WIDTH = 8
 TEXTS = [f"text {'x' * (i % 5)}{i}" for i in range(10)]  # four shards of three, the last of one

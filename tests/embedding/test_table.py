@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from recbole_llminit.embedding.align import align
 from recbole_llminit.embedding.table import Card, VectorTable, card_path, load, save
-from recbole_llminit.errors import UserError
+from recbole_llminit.utils.errors import UserError
 
 CARD = Card(encoder="a test", command="recbole-llminit encode x")
 TABLE = VectorTable.build(("a", "b", "ü"), np.arange(6, dtype=np.float16).reshape(3, 2), CARD)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.evaluation import batching
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, parts
 
 

@@ -12,9 +12,9 @@ import pytest
 import recbole.config  # noqa: F401  RecBole's metrics read names that it gives NumPy
 import scipy.sparse as sp
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.evaluation.groups import BUCKETS, Ranking, _buckets, group_metrics, values_by_user
-from recbole_llminit.report.observe import check, users_file
+from recbole_llminit.run.diagnostics import check, users_file
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, run
 
 # Three users, items 1..6; user 0 is to find 1 and 2, user 1 to find 3, user 2 to find 6.

@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.experiment import runner
 from recbole_llminit.experiment.runner import Job, carry_out, workers
+from recbole_llminit.utils.errors import UserError
 
 PYTHON = sys.executable
 STAND_IN = f"""#!{sys.executable}

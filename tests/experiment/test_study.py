@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.dataset.places import PROPS
 from recbole_llminit.experiment.study import Cell, Study, cells, read_yaml, with_best
-from recbole_llminit.paths import PROPS
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World
 
 BASIC: dict[str, Any] = {

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from recbole_llminit.errors import UserError
+from recbole_llminit.dataset.card import DataCard
 from recbole_llminit.evaluation.statistics import holm
 from recbole_llminit.experiment.rows import read_rows, refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.study import Study, cells
 from recbole_llminit.experiment.summary import _p, compare, write_summary
-from recbole_llminit.prepare.card import DataCard
-from recbole_llminit.report.observe import save_users
+from recbole_llminit.run.diagnostics import save_users
+from recbole_llminit.utils.errors import UserError
 
 STUDY = Study.of(
     {

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.selection import popular_items, select
 from recbole_llminit.initialize.settings import Selection
+from recbole_llminit.utils.errors import UserError
 
 VECTORS = np.array([[1, 0, 5, 2], [1, 4, 5, 0], [1, 0, 9, 4], [1, 4, 5, 2]], dtype=np.float32)
 COLUMNS = ("var", "rand", "uni", "prefix", "rand_with_replacement")

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.initialize.pooling import pool
 from recbole_llminit.initialize.scale import rescale, rms
 from recbole_llminit.initialize.settings import Pooling, Scope, Selection, Settings
 from recbole_llminit.initialize.tables import nobodys_own, starting_tables
+from recbole_llminit.utils.errors import UserError
 
 DEFAULTS = {
     "llm_selection": "var", "llm_selection_scope": "all", "llm_center": False,

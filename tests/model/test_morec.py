@@ -15,9 +15,9 @@ from recbole.quick_start import load_data_and_model
 from torch import nn
 
 from recbole_llminit import cli
-from recbole_llminit.errors import UserError
-from recbole_llminit.model.morec import mean_pooling
-from recbole_llminit.model.text_projection import Fusion, ProjectionSettings, TextItems
+from recbole_llminit.model.morec.morec import mean_pooling
+from recbole_llminit.nn.text_projection import Fusion, ProjectionSettings, TextItems
+from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, parts, run, write_world
 
 SAME = {"atol": 1e-5, "rtol": 1e-5}
@@ -326,7 +326,7 @@ def test_missing_vectors_are_made_before_the_run(world: World, monkeypatch: pyte
     """As for an initialised model: a dataset that `prepare` made is encoded on the way."""
     made = []
     monkeypatch.setattr(
-        "recbole_llminit.preflight.make_vectors", lambda *_: made.append(world.table("wanted")) or True
+        "recbole_llminit.run.validate.make_vectors", lambda *_: made.append(world.table("wanted")) or True
     )
     keys = ["--llm_embedding=wanted", "--epochs=1", f"--data_path={world.root}", "--topk=[5]"]
     assert (

@@ -17,8 +17,8 @@ from socket import socket
 import pytest
 
 from recbole_llminit import cli
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.download import download
+from recbole_llminit.utils.errors import UserError
 from tests.prepare import raw
 from tests.prepare.raw import prepared
 

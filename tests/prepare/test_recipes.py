@@ -12,13 +12,13 @@ import yaml
 
 import tests.conftest as runs
 from recbole_llminit import cli
-from recbole_llminit.errors import UserError
-from recbole_llminit.paths import ATOMIC_DATA
+from recbole_llminit.dataset.card import DataCard, read_card
+from recbole_llminit.dataset.places import ATOMIC_DATA
 from recbole_llminit.prepare import recipe as recipes
-from recbole_llminit.prepare.card import DataCard, read_card
 from recbole_llminit.prepare.recipe import Recipe, find_recipe
 from recbole_llminit.prepare.sources import SOURCES
-from recbole_llminit.ready import make_dataset
+from recbole_llminit.run.materialize import make_dataset
+from recbole_llminit.utils.errors import UserError
 from tests.prepare.raw import prepared, rows, write
 
 AMAZON = ("beauty", "office-products", "tools-home", "toys-games")

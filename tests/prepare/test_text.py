@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare import atomic
 from recbole_llminit.prepare.text import clean, flatten
+from recbole_llminit.utils.errors import UserError
 
 # Plain text hardly ever holds what breaks a file, so such pieces are mixed in.
 PIECES = ['"', '""', "'", "\t", "\n", "\r", "\x00", "\x1a", "\x85", "\u2028", "\ud83d", "\ufeff", "\\", "\\t"]

@@ -18,10 +18,10 @@ import yaml
 from recbole_llminit import cli
 from recbole_llminit.experiment.rows import read_rows, row_of, write_rows
 from recbole_llminit.experiment.study import Study, cells
-from recbole_llminit.report.compose import parts_of
+from recbole_llminit.report.build import parts_of
 from recbole_llminit.report.entries import first_seeds, of_files, of_rows
+from recbole_llminit.report.examples import pair_of, people, titles_of
 from recbole_llminit.report.page import page, table_of
-from recbole_llminit.report.people import pair_of, people, titles_of
 from tests.conftest import World, run, tastes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.sources.base import Inputs, Raw, number
+from recbole_llminit.utils.errors import UserError
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table

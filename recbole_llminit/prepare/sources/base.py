@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import ibis
 from tqdm import tqdm
 
-from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import Parser, first_record, parse_json, records
+from recbole_llminit.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ibis.expr.types import Column, Table

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import open_text, records
 from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, number, write_lines, write_table
+from recbole_llminit.utils.errors import UserError
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recbole_llminit.errors import UserError
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw
+from recbole_llminit.utils.errors import UserError
 
 _TYPES = {
     "Makeup": ("Lipstick", "Mascara", "Eyeliner", "Foundation", "Blush", "Nail Polish"),

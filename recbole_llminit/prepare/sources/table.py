@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_llminit.errors import UserError, nearest
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import parse_json, records
 from recbole_llminit.prepare.sources.base import TEXT, Inputs, Raw, json_table, number
+from recbole_llminit.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ibis.expr.types import Column, Table

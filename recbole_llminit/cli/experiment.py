@@ -1,0 +1,118 @@
+"""The verb of studies: experiment."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recbole_llminit.cli.guard import guarded
+from recbole_llminit.utils.errors import UserError
+
+_EXAMPLE = """examples:
+  %(prog)s table1 --dry-run                                     what would run
+  %(prog)s table1 --datasets mine --seeds 2020 2021 2022        a shipped study on your data
+  %(prog)s mine.yaml --jobs 4 --epochs=100                      a study of your own
+any other key of RecBole or of props/ is given as --key=value and holds for every run. The same command
+goes on where it was stopped; result files of other machines count once they lie in OUT/runs."""
+
+
+@guarded
+def experiment(argv: list[str]) -> None:
+    """Run a study: many runs, compared over seeds with statistics."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    from recbole_llminit.experiment.orchestrate import conduct
+    from recbole_llminit.experiment.study import Study
+
+    lists = {name: getattr(args, name) for name in ("datasets", "models", "settings", "protocols", "seeds")}
+    study = Study.read(args.study).selected(_keys(parser, rest), args.base, **lists)
+    sys.argv = sys.argv[:1]  # RecBole's config reads it; the keys of a run are in its own file
+    with _terminated_as_interrupted():
+        failed = conduct(
+            study,
+            args.out,
+            args.data_path,
+            command="recbole-llminit experiment " + shlex.join(argv),
+            jobs=args.jobs,
+            dry_run=args.dry_run,
+            train=not args.summarise,
+            quiet=args.quiet,
+        )
+    for name, message in failed.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    if failed:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that no process is left behind."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recbole-llminit experiment",
+        description="Run what is missing of a study; write its rows and a summary with statistics.",
+        epilog=_EXAMPLE,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("study", help="name of a study in props/experiment/, or a YAML file")
+    parser.add_argument("--jobs", default="auto", help="runs at once (auto: by cores and free memory)")
+    parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
+    parser.add_argument("--out", type=Path, default=Path("saved/experiment"), help="folder (%(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
+    parser.add_argument("--summarise", action="store_true", help="train nothing; summarise what is there")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but failures")
+    part = parser.add_argument_group("in place of the study's own")
+    for name in ("datasets", "models", "protocols"):
+        part.add_argument(f"--{name}", nargs="+", metavar="NAME")
+    part.add_argument("--settings", nargs="+", metavar="NAME", help="of the study's; its base always runs")
+    part.add_argument("--base", metavar="NAME", help="the setting that the others are compared with")
+    part.add_argument("--seeds", nargs="+", type=int, metavar="N")
+    return parser
+
+
+def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
+    """Read the ``--key=value`` arguments as YAML would."""
+    import yaml
+
+    from recbole_llminit.experiment.study import read_yaml
+    from recbole_llminit.run.validate import OWN_FLAGS
+
+    keys: dict[str, Any] = {}
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals:
+            parser.error(f"argument '{argument}': write every key as --key=value")
+        if key in ("seed", "protocol", "model", "dataset", "data_path", "result_file"):
+            raise UserError(
+                f"--{key} is the study's; use --seeds, --protocols, --models, "
+                "--datasets, --data-path or --out"
+            )
+        if key in OWN_FLAGS:
+            raise UserError(f"argument '{argument}' is a flag of run, and no key of a config")
+        try:
+            keys[key] = read_yaml(value)
+        except yaml.YAMLError:
+            raise UserError(f"--{key}: '{value}' is not a YAML value") from None
+    return keys

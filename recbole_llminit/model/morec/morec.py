@@ -1,0 +1,99 @@
+"""MoRec with a general backbone: matrix factorisation or LightGCN over items computed from text.
+
+Yuan et al., "Where to Go Next for Recommender Systems? ID- vs. Modality-based Recommender Models
+Revisited", SIGIR 2023 (arXiv 2303.13835).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+
+from recbole_llminit.model.lightgcn import LightGCN
+from recbole_llminit.nn.propagation import Graph
+from recbole_llminit.nn.text_projection import ProjectionSettings, TextItems, text_items
+from recbole_llminit.utils.values import choice
+
+
+class Backbone(str, Enum):
+    """What users and items go through before they meet."""
+
+    MF = "mf"  # nothing: the score is their inner product
+    LIGHTGCN = "lightgcn"  # propagation over the training interactions
+
+
+class Users(str, Enum):
+    """Where a user's vector comes from."""
+
+    TABLE = "table"  # a trained vector of the user's own
+    POOLED = "pooled"  # the mean of the items of the training interactions
+
+
+@dataclass(frozen=True)
+class MoRecSettings:
+    """The checked values of MoRec's own keys."""
+
+    backbone: Backbone
+    users: Users
+
+    @classmethod
+    def from_config(cls, config: Any) -> MoRecSettings:
+        """Read the keys, the projection's among them, from RecBole's config.
+
+        Raises:
+            UserError: If a value is not one of those a key takes.
+        """
+        ProjectionSettings.from_config(config)
+        return cls(choice(config, "morec_backbone", Backbone), choice(config, "morec_users", Users))
+
+
+class MoRec(LightGCN):
+    """LightGCN, or matrix factorisation, trained by BPR on items computed from their text.
+
+    The paper's general backbone is DSSM with binary cross-entropy, and its encoder is trained along;
+    RecBole's pairwise loss and frozen vectors make it comparable with LightGCN and LLMInitLightGCN
+    here: same loss, sampler and regulariser.
+
+    Raises:
+        UserError: If a key or the vectors are wrong.
+    """
+
+    vector_settings = staticmethod(MoRecSettings.from_config)
+    item_embedding: TextItems  # the host's table until the constructor ends
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        settings = MoRecSettings.from_config(config)
+        super().__init__(config, dataset)
+        if settings.backbone is Backbone.MF:
+            self.n_layers = 0  # LightGCN that propagates nothing
+        self.item_embedding = text_items(config, dataset, self.item_embedding)
+        self.llm_vectors_hash = self.item_embedding.table
+        self.pooling: Graph | None = None
+        if settings.users is Users.POOLED:
+            del self.user_embedding
+            self.pooling = mean_pooling(dataset.inter_matrix(form="csr")).to(self.device)
+
+    def get_ego_embeddings(self) -> torch.Tensor:
+        """Return users, then items, before any propagation: (n_users + n_items, d)."""
+        items = self.item_embedding.weight
+        if self.pooling is None:
+            return torch.cat([self.user_embedding.weight, items])
+        return torch.cat([(self.pooling @ F.pad(items, (0, 0, self.n_users, 0)))[: self.n_users], items])
+
+
+def mean_pooling(interactions: sp.spmatrix) -> Graph:
+    """Return the map from items to the means of each user's items, as a symmetric graph of all nodes.
+
+    Symmetric, so that its gradient needs no transpose: [[0, M], [M', 0]] with M the interactions (n_users,
+    n_items), each row divided by its sum. A user without any gets zeros.
+    """
+    counts = sp.csr_matrix(interactions, dtype=np.float32)
+    degrees = np.asarray(counts.sum(axis=1)).ravel()
+    means = sp.diags(1 / np.maximum(degrees, 1)) @ counts
+    return Graph.from_scipy(sp.bmat([[None, means], [means.T, None]]))

@@ -1,0 +1,183 @@
+"""Item vectors computed from frozen text vectors, in place of a table of ids.
+
+Yuan et al., "Where to Go Next for Recommender Systems? ID- vs. Modality-based Recommender Models
+Revisited" (MoRec), SIGIR 2023 (arXiv 2303.13835): the two-stage variant, whose encoder is not trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from recbole.model.init import xavier_normal_initialization
+from torch import nn
+
+from recbole_llminit.embedding.load import load_item_vectors
+from recbole_llminit.initialize.selection import Matrix
+from recbole_llminit.initialize.settings import Settings
+from recbole_llminit.initialize.tables import shuffled
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.values import choice, share, whole
+
+
+class Fusion(str, Enum):
+    """What an item's vector is made of."""
+
+    NONE = "none"  # its text alone
+    ADD = "add"  # its text plus a vector of its id
+    CONCAT = "concat"  # both side by side, mapped back to the width
+
+
+@dataclass(frozen=True)
+class ProjectionSettings:
+    """The checked values of the keys that shape the projection."""
+
+    layers: int
+    dropout: float
+    fusion: Fusion
+    center: bool
+    shuffle_items: bool
+
+    @classmethod
+    def from_config(cls, config: Any) -> ProjectionSettings:
+        """Read the keys from RecBole's config.
+
+        Raises:
+            UserError: If a value is not one of those a key takes, or if there are no vectors.
+        """
+        if config["llm_embedding"] in (None, "none"):
+            raise UserError(
+                f"llm_embedding 'none': {config['model']} computes its items from vectors; name a table"
+            )
+        shared = Settings.from_config(config)
+        return cls(
+            layers=whole(config, "morec_mlp_layers", 0),
+            dropout=share(config, "morec_dropout"),
+            fusion=choice(config, "morec_fusion", Fusion),
+            center=shared.center,
+            shuffle_items=shared.shuffle_items,
+        )
+
+
+class TextItems(nn.Module):  # type: ignore[misc]
+    """Stands where a host keeps ``item_embedding``: called by ids, and with a ``weight`` (n_items, d).
+
+    v = blocks(fuse(GELU(W t + b))) for a text vector t, with blocks of [dropout, linear, GELU]. The
+    padding row is zero whatever the biases. Differs from the published two-stage code in that an item
+    without training interactions has no id vector when ids are fused: there it keeps its random one;
+    here its text alone speaks for it.
+
+    The text vectors are no part of the state: a checkpoint holds the hash of their table instead, and
+    is refused with other vectors.
+
+    Args:
+        text: (n_items, d_llm) float32 by RecBole id; the first row is padding.
+        ids: The host's own table (n_items, d): it gives the width, and the ids' vectors if they are fused.
+        seen: (n_items,) bool, whether an item has training interactions.
+        settings: The shape of the projection.
+        table: Hash of the vector table, hexadecimal, or None if it has no card.
+    """
+
+    def __init__(
+        self,
+        text: Matrix,
+        ids: nn.Embedding,
+        seen: np.ndarray,
+        settings: ProjectionSettings,
+        table: str | None = None,
+    ) -> None:
+        super().__init__()
+        width, fused = ids.embedding_dim, settings.fusion is not Fusion.NONE
+        self.table = table
+        self.register_buffer("text", torch.from_numpy(text[1:]), persistent=False)
+        self.dense = nn.Sequential(nn.Linear(text.shape[1], width), nn.GELU())
+        self.merge = nn.Linear(2 * width, width) if settings.fusion is Fusion.CONCAT else None
+        self.blocks = nn.Sequential(*(_block(width, settings.dropout) for _ in range(settings.layers)))
+        self.apply(xavier_normal_initialization)
+        for _, linear, _ in self.blocks:  # GELU halves what is small: at gain 1 eight blocks leave 1/256
+            nn.init.xavier_normal_(linear.weight, gain=2)
+        self.ids = ids if fused else None  # after the others: it keeps the host's initial values
+        self.register_buffer("seen", torch.from_numpy(seen[1:, None]) if fused else None, persistent=False)
+        self._held: torch.Tensor | None = None
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """All items' vectors, (n_items, d)."""
+        return self._computed() if self._held is None else self._held
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of any shape of ids, (..., d)."""
+        return F.embedding(ids, self.weight)
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Compute the vectors once for all uses within: one step, one cost, one dropout.
+
+        While nothing is trained they are kept for the next use too: a full ranking has many batches.
+        """
+        if self._held is None:
+            self._held = self._computed()
+        try:
+            yield
+        finally:
+            if self.training or torch.is_grad_enabled():
+                self._held = None
+
+    def train(self, mode: bool = True) -> TextItems:
+        """Begin to train or to rank."""
+        self._held = None
+        return super().train(mode)  # type: ignore[no-any-return]
+
+    def _computed(self) -> torch.Tensor:
+        vectors = self.dense(self.text)
+        if self.ids is not None:
+            own = self.ids.weight[1:] * self.seen
+            vectors = vectors + own if self.merge is None else self.merge(torch.cat([own, vectors], dim=1))
+        return F.pad(self.blocks(vectors), (0, 0, 1, 0))
+
+    def get_extra_state(self) -> torch.Tensor:
+        """Return the hash of the vector table, for the checkpoint: (32,) uint8, or (0,) without a card."""
+        return torch.tensor(list(bytes.fromhex(self.table or "")), dtype=torch.uint8)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Compare a checkpoint's vector table with this one's.
+
+        Raises:
+            UserError: If they differ.
+        """
+        self._held = None  # other parameters have just been loaded
+        trained, here = bytes(state.tolist()).hex(), self.table or ""
+        if trained != here:
+            raise UserError(
+                f"the checkpoint was trained on other vectors (hash {trained[:12] or 'unknown'}) than "
+                f"llm_embedding names ({here[:12] or 'unknown'}); put back the table it was trained on"
+            )
+
+
+def text_items(config: Any, dataset: Any, ids: nn.Embedding) -> TextItems:
+    """Load the vectors that ``llm_embedding`` names and build what takes the place of the table `ids`.
+
+    Raises:
+        UserError: If a key or the vectors are wrong.
+    """
+    settings = ProjectionSettings.from_config(config)
+    loaded = load_item_vectors(config, dataset)
+    if loaded is None:
+        raise AssertionError("the settings let no run pass without vectors")
+    text, seed = loaded.matrix, config["seed"]
+    if settings.center:
+        text[1:] -= text[1:].mean(axis=0, dtype=np.float64).astype(np.float32)
+    if settings.shuffle_items:
+        text = shuffled(text, seed)
+    seen = np.asarray(dataset.inter_matrix(form="csr").sum(axis=0)).ravel() > 0
+    return TextItems(text, ids, seen, settings, loaded.hash)
+
+
+def _block(width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, width), nn.GELU())

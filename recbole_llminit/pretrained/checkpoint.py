@@ -1,0 +1,155 @@
+"""A trained RecBole model as a frozen part of another run: loaded, and known to have seen no test item."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_llminit.utils.errors import UserError
+
+# What decides which interactions a model has trained on, beside the data and the split itself.
+_SAME = (
+    "seed",
+    "USER_ID_FIELD",
+    "ITEM_ID_FIELD",
+    "TIME_FIELD",
+    "rm_dup_inter",
+    "val_interval",
+    "filter_inter_by_user_or_item",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "benchmark_filename",
+)
+_SPLIT = ("split", "group_by", "order")
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A model that is read and never trained, and the hash of its state.
+
+    It is no module, so that a model which holds one does not save, train or copy it.
+    """
+
+    model: Any
+    hash: str
+
+    def __deepcopy__(self, memo: Any) -> Frozen:
+        return self
+
+
+def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
+    """Load the checkpoint that `key` names, for a run on `dataset`.
+
+    The checkpoint's own dataset is built again from its own config: RecBole saves no vocabulary.
+
+    Args:
+        config: The run's config.
+        key: Name of the key that holds a checkpoint, or a folder whose newest is taken.
+        dataset: The run's dataset, with its vocabulary.
+
+    Raises:
+        UserError: If there is no such checkpoint, or if it comes from another dataset, split, order,
+            seed, filter or length of sequence: such a model may have seen the test items.
+    """
+    file = find_checkpoint(config, key)
+    config[key] = str(file)  # a checkpoint of this run names the file, not a folder whose newest may change
+    saved = _read(file, key, config["device"])
+    theirs = saved["config"]
+    _compare_settings(file, key, theirs, config)
+    theirs["device"] = config["device"]
+    model = _rebuilt(file, key, theirs, dataset)
+    try:
+        model.load_state_dict(saved["state_dict"])
+    except RuntimeError:
+        data = theirs["dataset"]
+        raise UserError(f"{key} '{file}': its data, {data}, have changed since; train it again") from None
+    model.load_other_parameter(saved["other_parameter"])
+    return Frozen(model.eval().requires_grad_(False), state_hash(saved["state_dict"]))
+
+
+def find_checkpoint(config: Any, key: str) -> Path:
+    """Return the checkpoint that `key` names: a file, or the newest ``.pth`` of a folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if config[key] is None:
+        raise UserError(f"{config['model']} needs a trained model: set {key} to its checkpoint")
+    path = Path(str(config[key]))
+    files = sorted(path.glob("*.pth"), key=lambda file: file.stat().st_mtime) if path.is_dir() else [path]
+    if not files or not files[-1].is_file():
+        raise UserError(f"{key} '{path}': no such checkpoint; train a model first and give its .pth file")
+    return files[-1]
+
+
+def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of a state's names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        values = state[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16
+    return digest.hexdigest()
+
+
+def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
+    """Return the parts of a checkpoint; reading a file that is none fails in as many ways as pickle has."""
+    try:
+        saved = torch.load(file, map_location=device, weights_only=False)
+        return {
+            "other_parameter": None,
+            **saved,
+            "config": saved["config"],
+            "state_dict": saved["state_dict"],
+        }
+    except (
+        UnpicklingError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ImportError,
+    ) as e:
+        reason = " ".join(str(e).split())[:200]
+        raise UserError(f"{key} '{file}' is no checkpoint of RecBole: {reason}") from None
+
+
+def _compare_settings(file: Path, key: str, theirs: Any, ours: Any) -> None:
+    """Compare what decides the split, and, of sequential models, the length of the sequences."""
+    names = [*_SAME, "MAX_ITEM_LIST_LENGTH"] if theirs["MODEL_TYPE"] == ours["MODEL_TYPE"] else _SAME
+    pairs = [("dataset", theirs["dataset"], ours["dataset"])]
+    pairs += [(name, theirs["eval_args"][name], ours["eval_args"][name]) for name in _SPLIT]
+    pairs += [(name, theirs[name], ours[name]) for name in names]
+    for name, their, our in pairs:
+        if their != our:
+            raise UserError(
+                f"{key} '{file}' was trained with {name} {their!r}, this run has {our!r}; a model of "
+                f"another split may have seen test items: train it with --protocol={ours['protocol']} and "
+                "this run's keys"
+            )
+
+
+def _rebuilt(file: Path, key: str, theirs: Any, dataset: Any) -> Any:
+    """Build the model on the dataset that it was trained on, if that has the run's vocabulary."""
+    from recbole.data import create_dataset
+    from recbole.utils import get_model
+
+    where = Path(theirs["data_path"])
+    if theirs["benchmark_filename"] is None and not (where / f"{theirs['dataset']}.inter").is_file():
+        raise UserError(f"{key} '{file}' was trained on {where}, which is not there (any more)")
+    built = create_dataset(theirs)
+    for field in (dataset.uid_field, dataset.iid_field):
+        if not np.array_equal(built.field2id_token[field], dataset.field2id_token[field]):
+            raise UserError(
+                f"{key} '{file}' was trained on other data: the ids of {field} in {where} are not this "
+                "run's; train it on the same files"
+            )
+    return get_model(theirs["model"])(theirs, built.build()[0]).to(theirs["device"])
