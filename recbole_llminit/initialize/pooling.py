@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from recbole_llminit.initialize.selection import Matrix
+from recbole_llminit.initialize.projection import Matrix
 from recbole_llminit.initialize.settings import Pooling
 
 _ROWS_AT_ONCE = 200_000  # interactions whose vectors `max` holds at a time

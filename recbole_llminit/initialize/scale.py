@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from recbole_llminit.initialize.selection import Matrix
+from recbole_llminit.initialize.projection import Matrix
 
 
 def rms(table: Matrix) -> float:
-    """Return the root mean square of the entries of the rows that are not all zero."""
+    """Return the root mean square of the entries of the rows of `table`, (n, k), that are not all zero."""
     rows = table[np.any(table != 0, axis=1)]
     return float(np.sqrt(np.mean(np.square(rows, dtype=np.float64)))) if len(rows) else 0.0
 
 
-def rescale(table: Matrix, target: float) -> Matrix:
-    """Scale `table`, (n, k), by one factor to the root mean square `target`.
+def factor_to(table: Matrix, target: float) -> float:
+    """Return the factor that brings `table`, (n, k), to the root mean square `target`.
 
-    Rows of zeros (padding, users without interactions) stay zero and don't count. A table of zeros
-    is returned as it is.
+    Rows of zeros (padding, users without interactions) don't count. For a table of zeros it is 1.
     """
     current = rms(table)
-    return table * np.float32(target / current) if current > 0 else table
+    return target / current if current > 0 else 1.0
+
+
+def rescale(table: Matrix, target: float) -> Matrix:
+    """Return `table`, (n, k), times one factor, with the root mean square `target`; zeros stay zeros."""
+    return table * np.float32(factor_to(table, target))

@@ -1,28 +1,33 @@
-"""Selection: (n_items, d_llm) vectors become (n_items, k)."""
+"""Selection: choose how (n_items, d_llm) vectors become (n_items, k)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from scipy.linalg import eigh
 
-from recbole_llminit.initialize.settings import Selection
+from recbole_llminit.initialize.projection import Columns, Exact, Matrix, Projection
+from recbole_llminit.initialize.settings import Scope, Selection
 from recbole_llminit.utils.errors import UserError
 
-Matrix = npt.NDArray[np.float32]
-_Columns = npt.NDArray[np.int64]
+_EIGEN = (Selection.SVD, Selection.PCA, Selection.WHITEN)
 
 
-def select(
-    vectors: Matrix,
+def fit(
+    vectors: npt.NDArray[Any],
     k: int,
     how: Selection | str = Selection.VAR,
     *,
+    train_matrix: sp.csr_matrix | None = None,
     seed: int = 0,
-    scope: npt.NDArray[np.int64] | None = None,
+    scope: Scope | str = Scope.ALL,
     center: bool = False,
-) -> Matrix:
-    """Keep or combine dimensions of the item vectors.
+) -> Projection:
+    """Choose dimensions of the item vectors, or directions in their space, from the whole catalogue.
 
     LLMInit, Section 3.2 (rand, uni, var); the projections are the controls it lacks. Differs from
     the published code in `rand`, which there draws with replacement (``rand_with_replacement``),
@@ -32,36 +37,38 @@ def select(
         vectors: (n_items, d_llm) float, real items only: no padding row.
         k: Width of the result, at most d_llm; d_llm itself for `full`.
         how: See `Selection`.
+        train_matrix: (n_users, n_items) counts of the training interactions. Its columns are the rows
+            of `vectors`: without RecBole's padding column. Needed where `scope` is `popular`.
         seed: Decides the draws of `rand`, `rand_with_replacement` and `random_projection`.
-        scope: Row numbers over which `var` takes variance; all rows if None.
+        scope: Items over which `var` takes variance, see `Scope`.
         center: Subtract the mean item vector first (`pca` and `whiten` always do).
 
     Returns:
-        (n_items, k) float32. Selected columns keep their order; projections are ordered by
-        eigenvalue, each direction's largest weight made positive.
+        The projection. Selected columns keep their order; directions are ordered by eigenvalue, each
+        one's largest weight made positive.
 
     Raises:
-        UserError: If k is larger than d_llm, or other than d_llm for `full`.
+        UserError: If k is larger than d_llm, or other than d_llm for `full`; if `scope` is `popular`
+            and there is no `train_matrix` of these items.
     """
-    how = Selection(how)
-    d_llm = vectors.shape[1]
-    if k > d_llm:
-        fix = f"set it to {d_llm} or less, or use wider vectors"
-        raise UserError(f"the host's embedding size {k} must not exceed the vectors' {d_llm}: {fix}")
-    if how is Selection.FULL and k != d_llm:
-        raise UserError(f"llm_selection full: the host's items are {k} wide, the vectors {d_llm}")
+    how, d_llm = Selection(how), vectors.shape[1]
+    _refuse_width(k, how, d_llm)
+    items = _in_scope(Scope(scope), train_matrix, len(vectors))
     values = np.asarray(vectors, dtype=np.float32)
+    projection, rng = Projection(d_llm), np.random.default_rng(seed)
     if center:
-        values = values - values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        projection, values = replace(projection, center=mean), values - mean
     if how is Selection.FULL:
-        return values
-    columns = _columns(values, k, how, np.random.default_rng(seed), scope)
-    if columns is not None:
-        return np.ascontiguousarray(values[:, columns])
-    return _project(values, k, how, np.random.default_rng(seed))
+        return projection
+    if how is Selection.RANDOM_PROJECTION:
+        return replace(projection, directions=rng.standard_normal((d_llm, k)) / np.sqrt(k))
+    if how in _EIGEN:
+        return _with_directions(projection, values, k, how)
+    return replace(projection, columns=_columns(values, k, how, rng, items))
 
 
-def popular_items(degrees: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def popular_items(degrees: npt.NDArray[np.int64]) -> Columns:
     """Return the rows of the 20 % of items with the highest training degree.
 
     The authors' code counts the padding item among the items; so does this. At least two items are
@@ -74,10 +81,32 @@ def popular_items(degrees: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.sort(np.argsort(-degrees, kind="stable")[:count])
 
 
+def _refuse_width(k: int, how: Selection, d_llm: int) -> None:
+    if k > d_llm:
+        fix = f"set it to {d_llm} or less, or use wider vectors"
+        raise UserError(f"the host's embedding size {k} must not exceed the vectors' {d_llm}: {fix}")
+    if how is Selection.FULL and k != d_llm:
+        raise UserError(f"llm_selection full: the host's items are {k} wide, the vectors {d_llm}")
+
+
+def _in_scope(scope: Scope, train_matrix: sp.csr_matrix | None, n_items: int) -> Columns | None:
+    """Return the rows over which variance is taken, or None for all."""
+    if scope is Scope.ALL:
+        return None
+    if train_matrix is None or train_matrix.shape[1] != n_items:
+        given = "none" if train_matrix is None else f"a matrix of {train_matrix.shape[1]} items"
+        raise UserError(
+            f"llm_selection_scope popular needs the training interactions of the {n_items} items with "
+            f"vectors, and got {given}; pass train_matrix, (n_users, {n_items})"
+        )
+    degrees = np.asarray(train_matrix.sum(axis=0)).ravel()
+    return popular_items(degrees.astype(np.int64))
+
+
 def _columns(
-    values: Matrix, k: int, how: Selection, rng: np.random.Generator, scope: _Columns | None
-) -> _Columns | None:
-    """Return the columns that `how` keeps, or None if it combines columns instead."""
+    values: Matrix, k: int, how: Selection, rng: np.random.Generator, items: Columns | None
+) -> Columns:
+    """Return the dimensions that `how` keeps."""
     d_llm = values.shape[1]
     if how is Selection.RAND:
         return np.sort(rng.choice(np.arange(d_llm), size=k, replace=False))
@@ -87,33 +116,33 @@ def _columns(
         return np.arange(0, k * (d_llm // k), d_llm // k)
     if how is Selection.PREFIX:
         return np.arange(k)
-    if how is Selection.VAR:
-        variance = (values if scope is None else values[scope]).var(axis=0, dtype=np.float64)
-        return np.sort(np.argsort(-variance, kind="stable")[:k])
-    return None
+    variance = (values if items is None else values[items]).var(axis=0, dtype=np.float64)
+    return np.sort(np.argsort(-variance, kind="stable")[:k])
 
 
-def _project(values: Matrix, k: int, how: Selection, rng: np.random.Generator) -> Matrix:
-    """Map the vectors linearly to k dimensions."""
-    d_llm = values.shape[1]
-    if how is Selection.RANDOM_PROJECTION:
-        mapping = rng.standard_normal((d_llm, k)) / np.sqrt(k)
-        return np.asarray(values @ mapping, dtype=np.float32)
+def _with_directions(projection: Projection, values: Matrix, k: int, how: Selection) -> Projection:
+    """Add the k leading directions of the vectors, and what `how` does before and after them."""
     exact = values.astype(np.float64)
-    if how is not Selection.SVD:
-        exact -= exact.mean(axis=0)
+    mean = None if how is Selection.SVD else exact.mean(axis=0)
+    if mean is not None:
+        exact -= mean
     eigenvalues, directions = _leading(exact.T @ exact, k)
-    projected = exact @ directions
-    if how is Selection.WHITEN:
-        # Directions without variance (fewer items than k) stay at zero instead of blowing up.
-        noise = eigenvalues[0] * d_llm * np.finfo(np.float32).eps
-        kept = eigenvalues > noise
-        projected[:, kept] /= np.sqrt(eigenvalues[kept] / len(exact))
-        projected[:, ~kept] = 0.0
-    return np.asarray(projected, dtype=np.float32)
+    divisor = _deviations(eigenvalues, exact.shape) if how is Selection.WHITEN else None
+    return replace(projection, directions=directions, mean=mean, divisor=divisor)
 
 
-def _leading(gram: npt.NDArray[np.float64], k: int) -> tuple[np.ndarray, np.ndarray]:
+def _deviations(eigenvalues: Exact, shape: tuple[int, ...]) -> Exact:
+    """Return the standard deviation along each direction, 0 where it is nothing but rounding.
+
+    Directions without variance (fewer items than k) stay at zero that way instead of blowing up.
+    """
+    n_items, d_llm = shape
+    noise = eigenvalues[0] * d_llm * np.finfo(np.float32).eps
+    deviations: Exact = np.sqrt(np.where(eigenvalues > noise, eigenvalues, 0.0) / n_items)
+    return deviations
+
+
+def _leading(gram: Exact, k: int) -> tuple[Exact, Exact]:
     """Return the k largest eigenvalues of a (d, d) matrix and their (d, k) directions."""
     d = len(gram)
     eigenvalues, directions = eigh(gram, subset_by_index=[d - k, d - 1])

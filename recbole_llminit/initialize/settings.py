@@ -57,6 +57,9 @@ class Settings:
     def from_config(cls, config: Any) -> Settings:
         """Read the keys from RecBole's config.
 
+        Reads `llm_selection`, `llm_selection_scope`, `llm_center`, `llm_pooling`, `llm_rescale`,
+        `llm_shuffle_items` and `llm_noise`.
+
         Raises:
             UserError: If a value is not one of those a key takes.
         """

@@ -1,15 +1,16 @@
-"""The starting tables: select, shuffle, pool, rescale."""
+"""The starting tables: fit, project, control, pool, rescale."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
 
-from recbole_llminit.initialize.noise import gaussian_like
+from recbole_llminit.initialize.controls import gaussian_like, shuffled
 from recbole_llminit.initialize.pooling import pool
-from recbole_llminit.initialize.scale import rescale, rms
-from recbole_llminit.initialize.selection import Matrix, popular_items, select
-from recbole_llminit.initialize.settings import Pooling, Scope, Settings
+from recbole_llminit.initialize.projection import Matrix, Projection
+from recbole_llminit.initialize.scale import factor_to, rescale, rms
+from recbole_llminit.initialize.selection import fit
+from recbole_llminit.initialize.settings import Pooling, Settings
 
 
 def starting_tables(
@@ -20,7 +21,7 @@ def starting_tables(
     items: Matrix,
     users: Matrix | None,
     seed: int,
-) -> tuple[Matrix, Matrix | None]:
+) -> tuple[Matrix, Matrix | None, Projection]:
     """Compute the item and user tables that training starts from.
 
     Args:
@@ -34,44 +35,48 @@ def starting_tables(
 
     Returns:
         Items (n_items, k) and users (n_users, k), float32, with zeros in the padding row; None for
-        users where the host keeps its own.
+        users where the host keeps its own. Last the projection of the vectors, with the items' scale:
+        it gives the items' rows again, except where a control (noise, shuffling) has changed them.
+
+    Raises:
+        UserError: If the host's width does not fit the vectors'.
     """
-    start = np.zeros_like(items)
-    start[1:] = _selected(vectors[1:], train_matrix, settings, items.shape[1], seed)
+    projection = fit(
+        vectors[1:],
+        items.shape[1],
+        settings.selection,
+        train_matrix=train_matrix[:, 1:],
+        seed=seed,
+        scope=settings.scope,
+        center=settings.center,
+    )
+    start = _catalogue(projection, vectors, settings, seed)
+    pooled = _pooled(train_matrix, start, settings, users)
+    if settings.rescale != "none":
+        factor = factor_to(start, _target(settings, items))
+        start, projection = start * np.float32(factor), projection.scaled(factor)
+    return start, pooled, projection
+
+
+def _catalogue(projection: Projection, vectors: Matrix, settings: Settings, seed: int) -> Matrix:
+    """Return the items' rows by id, (n_items, k), as the controls leave them, with zeros for the padding."""
+    rows = projection(vectors[1:])
     if settings.noise:
-        start[1:] = gaussian_like(start[1:], seed)
-    if settings.shuffle_items:
-        start = shuffled(start, seed)
-    pooled = None
-    if users is not None and settings.pooling is not Pooling.NONE:
-        pooled = pool(train_matrix, start, settings.pooling)
-        pooled = _scaled(pooled, settings.rescale, users)
-    return _scaled(start, settings.rescale, items), pooled
+        rows = gaussian_like(rows, seed)
+    table: Matrix = np.pad(rows, ((1, 0), (0, 0)))
+    return shuffled(table, seed) if settings.shuffle_items else table
 
 
-def _selected(vectors: Matrix, train_matrix: sp.csr_matrix, settings: Settings, k: int, seed: int) -> Matrix:
-    scope = None
-    if settings.scope is Scope.POPULAR:
-        degrees = np.asarray(train_matrix.sum(axis=0)).ravel()[1:]
-        scope = popular_items(degrees.astype(np.int64))
-    return select(vectors, k, settings.selection, seed=seed, scope=scope, center=settings.center)
+def _pooled(
+    train_matrix: sp.csr_matrix, start: Matrix, settings: Settings, users: Matrix | None
+) -> Matrix | None:
+    """Return the users' rows, (n_users, k), at their own scale, or None if the host keeps its own."""
+    if users is None or settings.pooling is Pooling.NONE:
+        return None
+    pooled = pool(train_matrix, start, settings.pooling)
+    return pooled if settings.rescale == "none" else rescale(pooled, _target(settings, users))
 
 
-def shuffled(table: Matrix, seed: int) -> Matrix:
-    """Return a table (n_items, d) by id in which every item has another item's row; row 0 stays."""
-    moved: Matrix = table[np.append(0, 1 + nobodys_own(len(table) - 1, seed))]
-    return moved
-
-
-def nobodys_own(n: int, seed: int) -> np.ndarray:
-    """Return a permutation of n >= 2 rows that leaves none in place: one random cycle."""
-    cycle = np.random.default_rng(seed).permutation(n)
-    source = np.empty(n, dtype=np.int64)
-    source[cycle] = np.roll(cycle, 1)
-    return source
-
-
-def _scaled(table: Matrix, how: str | float, host: Matrix) -> Matrix:
-    if how == "none":
-        return table
-    return rescale(table, rms(host[1:]) if how == "host" else float(how))
+def _target(settings: Settings, host: Matrix) -> float:
+    """Return the root mean square that a table is scaled to, the host's own being in `host`, (n, k)."""
+    return rms(host[1:]) if settings.rescale == "host" else float(settings.rescale)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recbole_llminit.initialize.pooling import pool
+from recbole_llminit.initialize.projection import Projection
 from recbole_llminit.initialize.scale import rescale, rms
 from recbole_llminit.initialize.settings import Pooling, Scope, Selection, Settings
-from recbole_llminit.initialize.tables import nobodys_own, starting_tables
+from recbole_llminit.initialize.tables import starting_tables
 from recbole_llminit.utils.errors import UserError
 
 DEFAULTS = {
@@ -36,6 +35,10 @@ HOST["items"][0] = 9.0  # padding: counts for nothing
 
 
 def start(seed: int = 0, **changes: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    return tables_and_projection(seed, **changes)[:2]
+
+
+def tables_and_projection(seed: int = 0, **changes: Any) -> tuple[np.ndarray, np.ndarray | None, Projection]:
     return starting_tables(VECTORS, TRAIN, replace(PLAIN, **changes), **HOST, seed=seed)
 
 
@@ -95,17 +98,33 @@ def test_rescale_to_the_host_and_to_a_number() -> None:
     np.testing.assert_array_equal(rescale(np.zeros((2, 2), np.float32), 1.0), np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("how", ["var", "rand", "svd", "pca", "whiten", "random_projection"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"center": True}, {"rescale": "host"}, {"rescale": 0.1, "scope": Scope.POPULAR}]
+)
+def test_the_projection_gives_the_items_rows_again(how: str, changes: dict[str, Any]) -> None:
+    items, _, projection = tables_and_projection(selection=Selection(how), **changes)
+    np.testing.assert_array_equal(projection(VECTORS[1:]), items[1:])
+    assert (projection.scale is None) == ("rescale" not in changes)
+    np.testing.assert_allclose(projection(VECTORS[3:4]), items[3:4], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"noise": True}, {"shuffle_items": True}])
+def test_controls_act_after_the_projection(changes: dict[str, Any]) -> None:
+    """They change the catalogue's rows; an item that arrives later has its own text's, at their scale."""
+    items, _, projection = tables_and_projection(rescale="host", **changes)
+    plain = start()[0]
+    scale = projection.scale
+    np.testing.assert_array_equal(projection(VECTORS[1:]), plain[1:] * np.float32(scale))
+    unscaled = start(**changes)[0]
+    np.testing.assert_array_equal(items, unscaled * np.float32(scale))
+    assert (items[1:] != projection(VECTORS[1:])).any(axis=1).all()
+
+
 def test_shuffling_keeps_the_columns_and_moves_every_item() -> None:
     plain, shuffled = start()[0], start(shuffle_items=True)[0]
     assert {row.tobytes() for row in plain[1:]} == {row.tobytes() for row in shuffled[1:]}
     assert (plain[1:] != shuffled[1:]).any(axis=1).all()
-
-
-@given(st.integers(2, 60), st.integers(0, 99))
-def test_nobody_keeps_the_own_vector(n: int, seed: int) -> None:
-    source = nobodys_own(n, seed)
-    assert sorted(source) == list(range(n))
-    assert (source != np.arange(n)).all()
 
 
 def test_the_global_generators_are_left_alone() -> None:

@@ -1,11 +1,13 @@
-"""Noise: the moments of the vectors, and nothing else of them."""
+"""Controls: noise has the moments of the vectors and nothing else of them; shuffling leaves no item its own."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recbole_llminit.initialize.noise import gaussian_like
+from recbole_llminit.initialize.controls import derangement, gaussian_like, shuffled
 from tests.conftest import World, parts, run
 
 
@@ -35,3 +37,18 @@ def test_a_model_starts_from_it(world: World, board: World) -> None:
     assert not noise[0].any()
     assert noise.std().item() == pytest.approx(real.std().item(), rel=1e-3)
     assert run("LLMInitBPR", board, epochs=0, embedding_size=2, llm_noise=True)["test"]["recall@1"] < 0.7
+
+
+@given(st.integers(2, 60), st.integers(0, 99))
+def test_nobody_keeps_the_own_vector(n: int, seed: int) -> None:
+    source = derangement(n, seed)
+    assert sorted(source) == list(range(n))
+    assert (source != np.arange(n)).all()
+
+
+@given(st.integers(3, 30), st.integers(0, 99))
+def test_shuffling_by_id_leaves_the_padding_in_place(n: int, seed: int) -> None:
+    moved = shuffled(np.arange(n), seed)
+    assert moved[0] == 0
+    np.testing.assert_array_equal(moved[1:], 1 + derangement(n - 1, seed))
+    assert shuffled(np.array(list("_abc"), dtype=object), seed)[0] == "_"

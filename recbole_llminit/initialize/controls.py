@@ -1,10 +1,13 @@
-"""Noise: vectors without any meaning, whose mean and covariance are those of the real ones."""
+"""Controls: rows that say nothing about their items, with the moments or the very values of the real ones."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from recbole_llminit.initialize.selection import Matrix
+import numpy as np
+import numpy.typing as npt
+
+from recbole_llminit.initialize.projection import Matrix
 
 
 def gaussian_like(vectors: Matrix, seed: int) -> Matrix:
@@ -29,3 +32,24 @@ def gaussian_like(vectors: Matrix, seed: int) -> Matrix:
         draws = np.linalg.qr(draws)[0] * np.sqrt(len(draws))  # orthogonal columns of variance 1
     scales, directions = np.linalg.eigh((exact - mean).T @ (exact - mean) / len(exact))
     return np.asarray(draws * np.sqrt(scales.clip(min=0)) @ directions.T + mean, dtype=np.float32)
+
+
+def shuffled(table: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
+    """Return a table (n_items, ...) by RecBole id in which every item has another item's row.
+
+    Row 0, the padding, stays.
+
+    Args:
+        table: At least two items beside the padding; texts are shuffled as vectors are.
+        seed: Decides which item gets which row.
+    """
+    moved: npt.NDArray[Any] = table[np.append(0, 1 + derangement(len(table) - 1, seed))]
+    return moved
+
+
+def derangement(n: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return a permutation (n,) of n >= 2 rows that leaves none in place: one random cycle."""
+    cycle = np.random.default_rng(seed).permutation(n)
+    source = np.empty(n, dtype=np.int64)
+    source[cycle] = np.roll(cycle, 1)
+    return source
