@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlparse
 
 import numpy as np
 
 from recbole_llminit.embedding.encoder import EncoderSettings, Vectors
+from recbole_llminit.utils.endpoint import Endpoint
 from recbole_llminit.utils.errors import UserError
 
-KEY = "OPENAI_API_KEY"
-_RETRIES = 6  # with back-off, and as long as the server's Retry-After says
+_ADVICE = "finished shards are kept: run the command again to go on"
 _CHARACTERS = 4  # of English text a token, about
 
 
@@ -55,24 +52,9 @@ class EndpointEncoder:
     def __init__(
         self, settings: EncoderSettings, batch_size: int = 128, per_minute: float | None = None
     ) -> None:
-        try:
-            import openai
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                "--base-url needs openai: pip install 'recbole-llminit[api]'", name="openai"
-            ) from error
-        check_url(settings)
-        self._errors = openai
-        pace = self._pace
-
-        class Paced(openai.OpenAI):  # type: ignore[misc]
-            def _prepare_request(self, request: Any) -> None:
-                pace()  # before retries too
-
-        self._client = Paced(base_url=settings.base_url, api_key=_key() or "none", max_retries=_RETRIES)
+        self._endpoint = Endpoint(settings.base_url, "--base-url", settings.encoder, per_minute, _ADVICE)
+        _check_options(settings)
         self._settings, self._batch_size = settings, batch_size
-        self._pause = 60 / per_minute if per_minute else 0.0  # seconds from request to request
-        self._last = 0.0
         self.facts: dict[str, Any] = {
             "encoder": settings.name,
             "prompt": settings.prompt,
@@ -92,30 +74,12 @@ class EndpointEncoder:
             raise UserError(f"{self._settings.base_url} answered with vectors of different dimensions")
         return np.concatenate(vectors)
 
-    def _pace(self) -> None:
-        time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
-        self._last = time.monotonic()
-
     def _request(self, texts: list[str]) -> Vectors:
-        try:
-            reply = self._client.embeddings.create(
+        with self._endpoint.explained():
+            reply = self._endpoint.client.embeddings.create(
                 model=self._settings.encoder, input=texts, encoding_format="float"
             )
             rows = sorted(((entry.index, entry.embedding) for entry in reply.data), key=lambda row: row[0])
-        except (self._errors.AuthenticationError, self._errors.PermissionDeniedError) as error:
-            raise UserError(
-                f"{self._settings.base_url} refuses the key in {KEY} ({error.status_code})"
-            ) from None
-        except self._errors.APIStatusError as error:
-            raise UserError(
-                f"{self._settings.base_url} answers {error.status_code} to model '{self._settings.encoder}' "
-                f"({_reason(error)}); finished shards are kept: run the command again to go on"
-            ) from None
-        except (self._errors.APIError, ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self._settings.base_url} can't be reached or does not speak OpenAI's protocol "
-                f"({_reason(error)}); finished shards are kept: run the command again to go on"
-            ) from None
         if len(rows) != len(texts):
             raise UserError(f"{self._settings.base_url} answered {len(rows)} vectors to {len(texts)} texts")
         if [index for index, _ in rows] != list(range(len(texts))):
@@ -133,38 +97,13 @@ class EndpointEncoder:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._endpoint.close()
 
 
-def check_url(settings: EncoderSettings) -> None:
-    """Refuse what an endpoint can't take; a password in a URL would end up on the card.
-
-    Raises:
-        UserError: With the option.
-    """
-    try:
-        url = urlparse(settings.base_url or "")
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # brackets, or a port that is none
-        usable = False
-    if not usable:
-        raise UserError(f"--base-url '{settings.base_url}' is no URL like https://host/v1")
-    if url.username or url.password or url.query:
-        raise UserError(f"--base-url holds a password or a query; put the key into {KEY} instead")
+def _check_options(settings: EncoderSettings) -> None:
+    """Refuse what an endpoint can't take."""
     for flag in ("revision", "max_length"):
         if getattr(settings, flag) is not None:
             raise UserError(f"--{flag.replace('_', '-')} is for local models; an endpoint decides itself")
     if settings.precision != "fp32":
         raise UserError("--precision is for local models; an endpoint decides itself")
-
-
-def _reason(error: Exception) -> str:
-    words = " ".join(str(error).split())  # a server may repeat the key
-    return (words.replace(key, "***") if (key := _key()) else words)[:120]
-
-
-def _key() -> str:
-    key = os.environ.get(KEY, "").strip()
-    if not (key.isascii() and (key.isprintable() or not key)):
-        raise UserError(f"{KEY} holds characters that no key has")
-    return key

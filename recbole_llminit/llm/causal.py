@@ -1,12 +1,16 @@
-"""A frozen causal language model: from the hub, from a folder, or from a GGUF file."""
+"""A frozen causal language model that computes here: from the hub, from a folder, or from a GGUF file."""
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+from collections.abc import Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from recbole_llminit.utils.errors import UserError, nearest
 
@@ -17,7 +21,12 @@ class CausalLM:
     """A model that is read and never trained, and its tokeniser.
 
     It is no module, so that a recommender which holds one neither saves nor trains it, and RecBole's
-    FLOPs counter, which copies the recommender, does not copy it.
+    FLOPs counter, which copies the recommender, does not copy it. It is a `LanguageModel`.
+
+    Args:
+        model: Of transformers, with a head that predicts the next token.
+        tokenizer: Of transformers; it has an end-of-text token.
+        name: On the hub, or of the folder or file that holds it.
 
     Attributes:
         width: Of its token vectors.
@@ -25,9 +34,10 @@ class CausalLM:
         end: Id of the token that ends a text.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        self.name = name
         self.width = int(model.get_input_embeddings().embedding_dim)
         self.context = int(getattr(model.config, "max_position_embeddings", 0) or tokenizer.model_max_length)
         self.end = int(tokenizer.eos_token_id)
@@ -35,6 +45,20 @@ class CausalLM:
 
     def __deepcopy__(self, memo: Any) -> CausalLM:
         return self
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a card says of the model; ``sha256`` is of the weights and the chat template."""
+        digest = hashlib.sha256(str(self.tokenizer.chat_template).encode())
+        for name, weights in self.model.named_parameters():
+            digest.update(name.encode())
+            digest.update(weights.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return {
+            "name": self.name,
+            "kind": "gguf" if self.name.endswith(".gguf") else "transformers",
+            "precision": str(self.model.dtype).removeprefix("torch."),
+            "sha256": digest.hexdigest(),
+        }
 
     @property
     def start(self) -> list[int]:
@@ -74,41 +98,102 @@ class CausalLM:
             **extra,
         )
 
+    def prompt_tokens(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt, up to where the answer starts.
 
-def load_llm(name: str | None, dtype: str, device: torch.device) -> CausalLM:
+        A model that has a chat template gets the prompt as a user's message, any other as plain text.
+        """
+        if not self.tokenizer.chat_template:
+            return [*self.start, *self.tokens(prompt)]
+        message = [{"role": "user", "content": prompt}]
+        return self.tokens(
+            self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        )
+
+    def generate(self, prompts: Sequence[str], max_tokens: int) -> list[str]:
+        """Return the whole answer to each prompt, in their order; see `LanguageModel`.
+
+        Prompts are run one at a time: an answer does not depend on what else is asked.
+
+        Raises:
+            UserError: If a prompt and its answer may be longer than the model's context.
+        """
+        return [self._answer(prompt, max_tokens) for prompt in prompts]
+
+    def _answer(self, prompt: str, max_tokens: int) -> str:
+        tokens = self.prompt_tokens(prompt)
+        if not 0 < len(tokens) <= self.context - max_tokens:
+            raise UserError(
+                f"a prompt of {len(tokens)} tokens and an answer of {max_tokens} don't fit language model "
+                f"'{self.name}', which reads 1 to {self.context}: shorten either"
+            )
+        vectors = self.embed(torch.tensor(tokens, device=self.model.device))
+        answer: str = self.continuation(vectors, max_tokens, self._ends)
+        return answer
+
+    @property
+    def _ends(self) -> set[int]:
+        """Tokens that end an answer: a chat model may end its turn with another than a text's end."""
+        turn = self.model.generation_config.eos_token_id  # a number, several, or None
+        return {self.end, *(turn if isinstance(turn, list) else [turn])} - {None}
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def continuation(self, prompt: torch.Tensor, most: int, ends: Collection[int]) -> str:
+        """Return what the model writes after a prompt, the likeliest token each time.
+
+        Args:
+            prompt: (length, width) vectors.
+            most: Tokens after which the text is cut.
+            ends: Tokens that end the text and are no part of it.
+        """
+        written: list[int] = []
+        mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
+        vectors, past = prompt[None], None
+        while len(written) < most:
+            output = self(vectors, mask, keep=1, past=past)
+            token = int(output.logits[0, -1].argmax())
+            if token in ends:
+                break
+            written.append(token)
+            mask = F.pad(mask, (0, 1), value=1)
+            vectors, past = self.embed(torch.tensor([[token]], device=prompt.device)), output.past_key_values
+        return str(self.tokenizer.decode(written, skip_special_tokens=True))
+
+    def close(self) -> None:
+        """Do nothing: the memory is free once nobody holds the model."""
+
+
+def load_llm(name: str | None, dtype: str, device: torch.device, *, key: str) -> CausalLM:
     """Load a causal language model and its tokeniser.
 
     Args:
         name: A name on the Hugging Face hub, a folder, or a ``.gguf`` file.
         dtype: One of `DTYPES`; ``auto`` is the one it was saved in.
         device: Where it computes.
+        key: Name of the key that holds `name`, for messages; the one of `dtype` is ``<key>_dtype``.
 
     Raises:
         ImportError: If transformers, or what it needs to read GGUF, is not installed.
         UserError: If there is no such model, or it has no tokeniser.
     """
     if name is None:
-        raise UserError("allmrec_llm is missing: name a causal model of the hub, a folder or a .gguf file")
+        raise UserError(f"{key} is missing: name a causal model of the hub, a folder or a .gguf file")
     if dtype not in DTYPES:
-        raise UserError(
-            f"allmrec_llm_dtype '{dtype}' must be one of {', '.join(DTYPES)}.{nearest(dtype, DTYPES)}"
-        )
+        raise UserError(f"{key}_dtype '{dtype}' must be one of {', '.join(DTYPES)}.{nearest(dtype, DTYPES)}")
     path = Path(name)
     if path.suffix == ".gguf":
-        return _load(str(path.parent), name, dtype, device, gguf_file=_gguf(path))
+        return _load(str(path.parent), name, dtype, device, key, gguf_file=_gguf(path, key))
     if path.is_dir() and not any(
         (path / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")
     ):
-        raise UserError(
-            f"allmrec_llm '{name}': the folder has no tokeniser (tokenizer.json); save it there too"
-        )
-    return _load(name, name, dtype, device)
+        raise UserError(f"{key} '{name}': the folder has no tokeniser (tokenizer.json); save it there too")
+    return _load(name, name, dtype, device, key)
 
 
-def _gguf(path: Path) -> str:
+def _gguf(path: Path, key: str) -> str:
     """Return the file's name if the file and what reads it are there."""
     if not path.is_file():
-        raise UserError(f"allmrec_llm '{path}': no such file")
+        raise UserError(f"{key} '{path}': no such file")
     for package in ("gguf", "accelerate"):
         try:
             __import__(package)
@@ -119,7 +204,7 @@ def _gguf(path: Path) -> str:
     return path.name
 
 
-def _load(where: str, name: str, dtype: str, device: torch.device, **extra: str) -> CausalLM:
+def _load(where: str, name: str, dtype: str, device: torch.device, key: str, **extra: str) -> CausalLM:
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
@@ -132,7 +217,8 @@ def _load(where: str, name: str, dtype: str, device: torch.device, **extra: str)
         model = AutoModelForCausalLM.from_pretrained(where, dtype=precision, **extra).to(device)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(f"allmrec_llm '{name}': {reason}") from None
+        raise UserError(f"{key} '{name}': {reason}") from None
     if tokenizer.eos_token_id is None:
-        raise UserError(f"allmrec_llm '{name}': its tokeniser has no end-of-text token; set eos_token in it")
-    return CausalLM(model, tokenizer)
+        raise UserError(f"{key} '{name}': its tokeniser has no end-of-text token; set eos_token in it")
+    path = Path(name)
+    return CausalLM(model, tokenizer, path.resolve().name if path.exists() else name)

