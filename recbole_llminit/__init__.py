@@ -5,14 +5,13 @@ Importing this package registers its models with RecBole, and does nothing else.
 
 from __future__ import annotations
 
-from recbole_llminit.plugin import compat as _compat  # first: RecBole does not import without it
-from recbole_llminit.plugin import hooks as _hooks
-from recbole_llminit.plugin import registry as _registry
-from recbole_llminit.plugin.registry import config_files
-
-_compat.install()
-_registry.install()
-_hooks.install()
-
 __version__ = "0.1.0"
+
+from recbole_llminit import plugin as _plugin
+from recbole_llminit.plugin.properties import config_files
+from recbole_llminit.run import record as _record
+
+_plugin.install()
+_record.install()
+
 __all__ = ["__version__", "config_files"]

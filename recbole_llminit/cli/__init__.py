@@ -12,7 +12,8 @@ from recbole_llminit.cli.experiment import experiment
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.cli.prepare import prepare
 from recbole_llminit.cli.report import report
-from recbole_llminit.cli.run import run, tune
+from recbole_llminit.cli.run import run
+from recbole_llminit.cli.tune import tune
 
 __all__ = ["encode", "experiment", "guarded", "main", "prepare", "report", "run", "tune"]
 

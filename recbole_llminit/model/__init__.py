@@ -1,7 +1,7 @@
-"""The models, one file each; ``LLMInit<X>`` is built the first time it is asked for.
+"""The models: one file each, a folder where a model has private parts, and `specs`, the table of all.
 
-Checkpoints refer to a model as ``recbole_llminit.model.LLMInit<X>``, so that a fresh process that
-imported nothing yet can unpickle them.
+``LLMInit<X>`` is built the first time it is asked for. Checkpoints refer to it as
+``recbole_llminit.model.LLMInit<X>``, so that a fresh process that imported nothing yet can unpickle them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> type[Any]:
+    # Pickles name this module, and the registry alone builds the class: the one import of a later room.
     from recbole_llminit.plugin.registry import is_ours, model_class
     from recbole_llminit.utils.errors import UserError
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from recbole_llminit.model.sgcl import SGCL, contrastive_loss
+from recbole_llminit.model.sgcl import SGCL
+from recbole_llminit.nn.contrastive import contrastive_loss
 from recbole_llminit.nn.propagation import layers
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from recbole.utils import InputType
 
 from recbole_llminit.model.lightgcn import LightGCN
+from recbole_llminit.nn.contrastive import contrastive_loss
 from recbole_llminit.nn.receptive_field import propagate_to
 
 
@@ -23,8 +24,7 @@ class SGCL(LightGCN):
     every positive and never used; here the loss is a log-sum-exp and no negative is drawn.
     """
 
-    input_type = InputType.POINTWISE
-    draws_negatives = False  # POINTWISE alone would put sampled negatives among the positives
+    input_type = InputType.POINTWISE  # the spec lets no negatives be drawn, which would be rows of their own
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -51,46 +51,3 @@ class SGCL(LightGCN):
             )
         self.restore_user_e, self.restore_item_e = None, None
         return self.rows(interaction, self.USER_ID, self.ITEM_ID)
-
-
-def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Pull each pair together, push users from users and items from items, within the batch.
-
-    sum over b of -x_b.y_b / t + logsumexp over c of (x_b.x_c / t, y_b.y_c / t). Self terms and
-    repeated users or items stay in the denominator, as in the published code.
-
-    Args:
-        x: (batch, d) users of unit length.
-        y: (batch, d) items of unit length.
-        temperature: t.
-
-    Returns:
-        Scalar, the sum over the batch.
-    """
-    # The largest similarity is known, a vector's own: log-sum-exp is shifted by it without a search.
-    crowd = _Crowd.apply(x, temperature) + _Crowd.apply(y, temperature)
-    return (torch.log(crowd) + (1 - (x * y).sum(dim=1)) / temperature).sum()
-
-
-class _Crowd(torch.autograd.Function):  # type: ignore[misc]
-    """For each unit vector, sum over c of exp((x_b.x_c - 1) / t): (batch, d) to (batch,).
-
-    The (batch, batch) table S of similarities is symmetric, so that one exponential serves loss and
-    gradient, and with w the gradients over t, the gradient is one product: (S * (w_b + w_c)) @ x.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, temperature: float) -> torch.Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            similar = (x @ x.T).sub_(1).div_(temperature).exp_()
-        ctx.save_for_backward(x, similar)
-        ctx.temperature = temperature
-        return similar.sum(dim=1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        x, similar = ctx.saved_tensors
-        weight = gradients[0].float() / ctx.temperature
-        with torch.autocast(x.device.type, enabled=False):
-            return (weight.unsqueeze(1) + weight).mul_(similar) @ x, None

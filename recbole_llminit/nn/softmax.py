@@ -24,10 +24,10 @@ def log_sum_exp(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.T
     Returns:
         (batch,) float32.
     """
-    return torch.log(_Crowd.apply(x, y, temperature)) + 1 / temperature
+    return torch.log(_SumOfExponentials.apply(x, y, temperature)) + 1 / temperature
 
 
-class _Crowd(torch.autograd.Function):  # type: ignore[misc]
+class _SumOfExponentials(torch.autograd.Function):  # type: ignore[misc]
     """sum over j of exp((x_b.y_j - 1) / t), block by block of y: (batch, d) and (n, d) to (batch,)."""
 
     @staticmethod

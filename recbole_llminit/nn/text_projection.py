@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,8 @@ import torch.nn.functional as F
 from recbole.model.init import xavier_normal_initialization
 from torch import nn
 
-from recbole_llminit.embedding.load import load_item_vectors
-from recbole_llminit.initialize.selection import Matrix
-from recbole_llminit.initialize.settings import Settings
-from recbole_llminit.initialize.tables import shuffled
+from recbole_llminit.initialize.projection import Matrix
 from recbole_llminit.utils.errors import UserError
-from recbole_llminit.utils.values import choice, share, whole
 
 
 class Fusion(str, Enum):
@@ -35,34 +30,18 @@ class Fusion(str, Enum):
 
 
 @dataclass(frozen=True)
-class ProjectionSettings:
-    """The checked values of the keys that shape the projection."""
+class Shape:
+    """The shape of a projection.
+
+    Attributes:
+        layers: Blocks of [dropout, linear, GELU] after the dense layer.
+        dropout: Share of the values that a block drops in training.
+        fusion: What an item's vector is made of.
+    """
 
     layers: int
     dropout: float
     fusion: Fusion
-    center: bool
-    shuffle_items: bool
-
-    @classmethod
-    def from_config(cls, config: Any) -> ProjectionSettings:
-        """Read the keys from RecBole's config.
-
-        Raises:
-            UserError: If a value is not one of those a key takes, or if there are no vectors.
-        """
-        if config["llm_embedding"] in (None, "none"):
-            raise UserError(
-                f"llm_embedding 'none': {config['model']} computes its items from vectors; name a table"
-            )
-        shared = Settings.from_config(config)
-        return cls(
-            layers=whole(config, "morec_mlp_layers", 0),
-            dropout=share(config, "morec_dropout"),
-            fusion=choice(config, "morec_fusion", Fusion),
-            center=shared.center,
-            shuffle_items=shared.shuffle_items,
-        )
 
 
 class TextItems(nn.Module):  # type: ignore[misc]
@@ -80,7 +59,7 @@ class TextItems(nn.Module):  # type: ignore[misc]
         text: (n_items, d_llm) float32 by RecBole id; the first row is padding.
         ids: The host's own table (n_items, d): it gives the width, and the ids' vectors if they are fused.
         seen: (n_items,) bool, whether an item has training interactions.
-        settings: The shape of the projection.
+        shape: The shape of the projection.
         table: Hash of the vector table, hexadecimal, or None if it has no card.
     """
 
@@ -89,16 +68,16 @@ class TextItems(nn.Module):  # type: ignore[misc]
         text: Matrix,
         ids: nn.Embedding,
         seen: np.ndarray,
-        settings: ProjectionSettings,
+        shape: Shape,
         table: str | None = None,
     ) -> None:
         super().__init__()
-        width, fused = ids.embedding_dim, settings.fusion is not Fusion.NONE
+        width, fused = ids.embedding_dim, shape.fusion is not Fusion.NONE
         self.table = table
         self.register_buffer("text", torch.from_numpy(text[1:]), persistent=False)
         self.dense = nn.Sequential(nn.Linear(text.shape[1], width), nn.GELU())
-        self.merge = nn.Linear(2 * width, width) if settings.fusion is Fusion.CONCAT else None
-        self.blocks = nn.Sequential(*(_block(width, settings.dropout) for _ in range(settings.layers)))
+        self.merge = nn.Linear(2 * width, width) if shape.fusion is Fusion.CONCAT else None
+        self.blocks = nn.Sequential(*(_block(width, shape.dropout) for _ in range(shape.layers)))
         self.apply(xavier_normal_initialization)
         for _, linear, _ in self.blocks:  # GELU halves what is small: at gain 1 eight blocks leave 1/256
             nn.init.xavier_normal_(linear.weight, gain=2)
@@ -158,25 +137,6 @@ class TextItems(nn.Module):  # type: ignore[misc]
                 f"the checkpoint was trained on other vectors (hash {trained[:12] or 'unknown'}) than "
                 f"llm_embedding names ({here[:12] or 'unknown'}); put back the table it was trained on"
             )
-
-
-def text_items(config: Any, dataset: Any, ids: nn.Embedding) -> TextItems:
-    """Load the vectors that ``llm_embedding`` names and build what takes the place of the table `ids`.
-
-    Raises:
-        UserError: If a key or the vectors are wrong.
-    """
-    settings = ProjectionSettings.from_config(config)
-    loaded = load_item_vectors(config, dataset)
-    if loaded is None:
-        raise AssertionError("the settings let no run pass without vectors")
-    text, seed = loaded.matrix, config["seed"]
-    if settings.center:
-        text[1:] -= text[1:].mean(axis=0, dtype=np.float64).astype(np.float32)
-    if settings.shuffle_items:
-        text = shuffled(text, seed)
-    seen = np.asarray(dataset.inter_matrix(form="csr").sum(axis=0)).ravel() > 0
-    return TextItems(text, ids, seen, settings, loaded.hash)
 
 
 def _block(width: int, dropout: float) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """Model names: from ``LLMInit<X>`` to a class, and from a class into RecBole.
 
-RecBole finds a model by importing ``recbole.model.<family>.<lower-case name>``. A meta path finder
-serves that import for this package's models, so that every entry point of RecBole works unchanged.
+RecBole finds a model by importing ``recbole.model.<family>_recommender.<lower-case name>``. A meta path
+finder serves that import for this package's models, so that every entry point of RecBole works unchanged.
 """
 
 from __future__ import annotations
@@ -17,39 +17,49 @@ import re
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from recbole_llminit.dataset.places import PROPS
+from recbole_llminit.model.specs import PREFIX, SPECS, ModelSpec, host_name
 from recbole_llminit.utils.errors import UserError, nearest
 
-PREFIX = "LLMInit"
 _MODELS = "recbole_llminit.model"
 _FAMILIES = ("general", "sequential", "knowledge_aware", "context_aware")
-# Models that RecBole lacks, with their family; faster twins of its own that only stand beneath LLMInit<X>.
-_NEW = {
-    "SGCL": "general",
-    "MixSGCL": "general",
-    "MoRec": "general",
-    "MoRecSASRec": "sequential",
-    "ALLMRec": "sequential",
-    "ALLMRecRanker": "sequential",
-}
-_TWINS = ("LightGCN", "SGL")
 _TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need
-# Where RecBole's models take the width of `item_embedding` from, the surest first.
-_WIDTH_KEYS = ("embedding_size", "ui_embedding_size", "hidden_size")
-_PROTOCOLS = ("masked", "paper", "sequential")
+_START = "recbole_llminit.initialize.settings:Settings.from_config"
+_specs = {spec.name: spec for spec in SPECS}
 
 
-def host_name(model: str) -> str:
-    """Return X for ``LLMInit<X>``, and any other name unchanged."""
-    return model.removeprefix(PREFIX)
+def register(spec: ModelSpec) -> None:
+    """Add a model to those that RecBole finds; one of the same name is replaced."""
+    _specs[spec.name] = spec
+    model_names.cache_clear()
+
+
+def specs() -> tuple[ModelSpec, ...]:
+    """Return the specs of all models of this package."""
+    return tuple(_specs.values())
+
+
+def spec_of(model: str) -> ModelSpec:
+    """Return the spec of any model; that of a plain RecBole model holds its name alone.
+
+    ``LLMInit<X>`` has the spec of X, and reads vectors as the settings of a start say.
+    """
+    spec = _specs.get(host_name(model)) or ModelSpec(host_name(model), family="")
+    if model == spec.name:
+        return ModelSpec(model, spec.family) if spec.accelerates else spec
+    return replace(spec, name=model, settings=(*spec.settings, _START), reads_vectors=True)
 
 
 def is_ours(model: str) -> bool:
     """Tell whether `model` is one of this package's models."""
-    return model.startswith(PREFIX) or model in _NEW
+    return model.startswith(PREFIX) or model in _new()
+
+
+def _new() -> dict[str, ModelSpec]:
+    """Return the specs of the models that RecBole lacks."""
+    return {name: spec for name, spec in _specs.items() if not spec.accelerates}
 
 
 def model_class(model: str) -> type[Any]:
@@ -72,7 +82,7 @@ def model_class(model: str) -> type[Any]:
 
 def _exists(name: str) -> bool:
     """Tell whether RecBole or this package has a plain model of that name, importing as little as RecBole."""
-    if name in (*_NEW, *_TREES):
+    if name in (*_new(), *_TREES):
         return True
     modules = (f"recbole.model.{family}_recommender.{name.lower()}" for family in _FAMILIES)
     found = next((module for module in modules if importlib.util.find_spec(module)), None)
@@ -84,11 +94,12 @@ def initialised(host: str) -> type[Any]:
     """Build ``LLMInit<host>``: the host model, started from language-model vectors.
 
     The class takes over whatever RecBole keys by the host's name: its trainer and its dataset here,
-    its property file and its dataloader in `recbole_llminit.plugin.hooks`.
+    its property file and its data loader in the hooks of this room.
     """
     from recbole_llminit.model.llminit import LLMInit
 
-    base = _twin(host) if host in _TWINS else _plain(host)
+    spec = _specs.get(host)
+    base = _class_of(spec) if spec else _recbole_class(host)
     name = PREFIX + host
     body = {"__module__": _MODELS, "__doc__": f"{host}, started from item vectors. See `LLMInit`."}
     for module, suffix in (("recbole.trainer", "Trainer"), ("recbole.data.dataset", "Dataset")):
@@ -104,7 +115,7 @@ def refusal(base: type[Any]) -> str | None:
     A model qualifies when its constructor assigns ``self.item_embedding``; that the attribute is an
     embedding table is checked when the model is built. One that reads the vectors itself does not.
     """
-    if hasattr(base, "vector_settings"):
+    if spec_of(base.__name__).reads_vectors:
         return (
             f"{base.__name__} computes its items from the vectors in every step, so that nothing is left to "
             f"start from them; run {base.__name__} itself"
@@ -138,57 +149,6 @@ def model_names() -> dict[str, str]:
     return plain | ready
 
 
-def width_key(model: str) -> str:
-    """Return the config key from which `model`'s host takes the width of ``item_embedding``."""
-    import recbole
-    import yaml
-
-    file = Path(recbole.__file__).parent / "properties" / "model" / f"{host_name(model)}.yaml"
-    keys = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return next((key for key in _WIDTH_KEYS if key in keys), "embedding_size")
-
-
-def config_files(model: str, dataset: str, protocol: str | None = None) -> list[str]:
-    """Return the property files of a run, the weakest first; the user's own come after them.
-
-    Args:
-        model: Any model's name, plain or initialised.
-        dataset: The dataset's name.
-        protocol: ``auto`` (also None), ``masked``, ``paper``, ``sequential``, ``recbole`` (no
-            protocol file) or the path of a YAML file.
-
-    Raises:
-        UserError: If the model or the protocol does not exist.
-    """
-    files = [*default_files(model), PROPS / "dataset" / f"{dataset}.yaml"]
-    present = [str(file) for file in files if file.is_file()]
-    return present + _protocol_files(model, protocol or "auto")
-
-
-def default_files(model: str) -> list[Path]:
-    """Return the files that hold a model's defaults: for all, for its host, for itself."""
-    models = PROPS / "model"
-    names = dict.fromkeys((host_name(model), model))
-    return [PROPS / "overall.yaml", *(models / f"{name}.yaml" for name in names)]
-
-
-def _protocol_files(model: str, protocol: str) -> list[str]:
-    from recbole.utils import ModelType
-
-    if protocol == "auto":
-        protocol = "sequential" if model_class(model).type == ModelType.SEQUENTIAL else "masked"
-    if protocol == "recbole":
-        return []
-    file = PROPS / "protocol" / f"{protocol}.yaml" if protocol in _PROTOCOLS else Path(protocol)
-    if not file.is_file():
-        choices = ("auto", *_PROTOCOLS, "recbole")
-        raise UserError(
-            f"protocol '{protocol}' is neither one of {', '.join(choices)} nor a YAML file."
-            + nearest(protocol, choices)
-        )
-    return [str(file)]
-
-
 def _plain_names() -> Iterator[tuple[str, str]]:
     """Yield RecBole's and our own plain models with their family, families in RecBole's order."""
     for family in _FAMILIES:
@@ -196,7 +156,7 @@ def _plain_names() -> Iterator[tuple[str, str]]:
         for found in pkgutil.iter_modules(package.__path__):
             if name := _class_in(f"{package.__name__}.{found.name}"):
                 yield name, family
-        yield from ((name, own) for name, own in _NEW.items() if own == family)
+        yield from ((name, family) for name, spec in _new().items() if spec.family == family)
     yield from ((name, "exlib") for name in _TREES)
 
 
@@ -208,12 +168,20 @@ def _class_in(module: str) -> str | None:
 
 
 def _plain(name: str) -> type[Any]:
-    return _twin(name) if name in _NEW else _recbole_class(name)
+    new = _new()
+    return _class_of(new[name]) if name in new else _recbole_class(name)
 
 
-def _twin(name: str) -> type[Any]:
-    folder = {"ALLMRecRanker": "allmrec", "MoRecSASRec": "morec"}.get(name, name.lower())
-    cls: type[Any] = getattr(importlib.import_module(f"{_MODELS}.{folder}"), name)
+def _class_of(spec: ModelSpec) -> type[Any]:
+    """Import a model's class, and put its dataset and adapter where they are looked for."""
+    cls: type[Any] = pkgutil.resolve_name(spec.dotted_class)
+    if spec.adapter:
+        from recbole_llminit.pretrained.adapters import ADAPTERS
+
+        ADAPTERS[spec.name] = pkgutil.resolve_name(spec.adapter)
+    if spec.dataset:
+        datasets = importlib.import_module("recbole.data.dataset")
+        setattr(datasets, f"{spec.name}Dataset", pkgutil.resolve_name(spec.dataset))
     return cls
 
 
@@ -250,19 +218,16 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     @staticmethod
     def _model(family: str, name: str) -> str | None:
         """Return the model that `name` is the lower-case form of, if it is ours and of `family`."""
-        new = {model.lower(): model for model in _NEW}
-        prefix = PREFIX.lower()
-        if name in new:
-            return new[name] if family == _NEW[new[name]] else None
-        host = name.removeprefix(prefix)
-        if host == name:
-            return None
+        new = {model.lower(): model for model in _new()}
+        host = name.removeprefix(PREFIX.lower())
+        prefix = "" if host == name else PREFIX
         if host in new:
-            return PREFIX + new[host] if family == _NEW[new[host]] else None
-        if importlib.util.find_spec(f"recbole.model.{family}_recommender.{host}") is None:
+            return prefix + new[host] if _specs[new[host]].family == family else None
+        module = f"recbole.model.{family}_recommender.{host}"
+        if not prefix or importlib.util.find_spec(module) is None:
             return None
-        cls = _class_in(f"recbole.model.{family}_recommender.{host}")
-        return PREFIX + cls if cls else None
+        cls = _class_in(module)
+        return prefix + cls if cls else None
 
 
 def install() -> None:

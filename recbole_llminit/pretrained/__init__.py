@@ -1,1 +1,5 @@
-"""Frozen collaborative models: loaded from a checkpoint, compared with the run, read by adapters."""
+"""Frozen models from RecBole checkpoints, as parts of another run.
+
+`checkpoint` loads one and refuses it if its split, data or filters are not the run's: such a model may have
+seen the test's items. `adapters` read its user states and item vectors, one function a model.
+"""

@@ -31,15 +31,19 @@ class Backbone:
         return self
 
 
-def adapt(model: Any) -> Backbone:
+def adapt(model: Any, key: str) -> Backbone:
     """Read user states and item vectors out of a model, or of one that extends it (LLMInitSASRec).
+
+    Args:
+        model: A trained RecBole model.
+        key: The config key that names its checkpoint, for the error.
 
     Raises:
         UserError: If there is no adapter for it.
     """
     name = next((cls.__name__ for cls in type(model).__mro__ if cls.__name__ in ADAPTERS), None)
     if name is None:
-        raise UserError(f"allmrec_backbone: a {type(model).__name__}; expected one of {', '.join(ADAPTERS)}")
+        raise UserError(f"{key}: a {type(model).__name__}; expected one of {', '.join(ADAPTERS)}")
     with torch.no_grad():
         states, items = ADAPTERS[name](model)
         items = items.detach().clone()

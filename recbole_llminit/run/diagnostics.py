@@ -1,4 +1,4 @@
-"""What else a result file holds when its keys ask for it: groups, users and tables."""
+"""Diagnostics of a run, which its keys ask for: metrics by group, each user's list, spectra of the tables."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from recbole_llminit.utils.errors import UserError
 from recbole_llminit.utils.values import flag
 from recbole_llminit.utils.writing import replacing
 
+KEYS = ("group_metrics", "table_statistics", "save_users")
 _SHOWN = 10  # items of a user's list that are kept
 
 
 def check(config: Any) -> None:
-    """Check the keys.
+    """Check the keys of the diagnostics.
+
+    Reads ``group_metrics``, ``table_statistics``, ``save_users``, ``result_file``, ``eval_args``.
 
     Raises:
         UserError: If one is neither true nor false, or groups or users are asked for and the test does not
             rank all items.
     """
-    for key in ("group_metrics", "table_statistics", "save_users"):
+    for key in KEYS:
         if config[key] is not None:
             flag(config, key)
     mode = config["eval_args"]["mode"]["test"]
@@ -34,18 +37,18 @@ def check(config: Any) -> None:
         raise UserError("save_users writes beside result_file; set result_file too")
 
 
-def observations(trainer: Any, train: Any, test: Any) -> dict[str, Any]:
+def diagnose(trainer: Any, train: Any, test: Any) -> dict[str, Any]:
     """Return what ``group_metrics`` and ``table_statistics`` ask for, and write what ``save_users`` asks for.
 
     Args:
-        trainer: RecBole's, its best model loaded.
+        trainer: The run's trainer, its best model loaded.
         train: The training dataset; a sequential model's holds one row per item to be predicted, so the
             first item of each sequence does not count.
         test: The loader of the test.
     """
     config = trainer.config
     if not config["single_spec"]:  # each process has a part of the users
-        getLogger().warning("group_metrics, table_statistics and save_users need a run of one process")
+        getLogger().warning(f"{', '.join(KEYS)} need a run of one process")
         return {}
     found: dict[str, Any] = {}
     if config["group_metrics"] or config["save_users"]:

@@ -2,31 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recbole_llminit.dataset.card import read_card
-from recbole_llminit.dataset.items import columns_hint
-from recbole_llminit.dataset.places import ATOMIC_DATA
+from recbole_llminit.dataset.items import template_of
+from recbole_llminit.dataset.places import find_file
 from recbole_llminit.embedding.table import ITEMEMB
 from recbole_llminit.prepare.recipe import find_recipe
+from recbole_llminit.run import validate
+from recbole_llminit.run.validate import Request
 from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.progress import say
 
 
-def make_dataset(name: str, data_path: Path, quiet: bool = False) -> None:
+def ready(
+    model: str, dataset: str, user_files: Sequence[str], overrides: Mapping[str, str], nproc: int = 1
+) -> list[str]:
+    """Check a run's input, make what is missing of its data, and return its property files.
+
+    Wrong values are refused before anything is made.
+
+    Args:
+        model: Any model's name.
+        dataset: The dataset's name.
+        user_files: The user's YAML files, in order.
+        overrides: The user's ``--key=value``.
+        nproc: Processes on this machine, each with a GPU.
+
+    Returns:
+        The property files, the weakest first.
+
+    Raises:
+        UserError: If anything is wrong that would stop the run, or if the data can't be made.
+    """
+    request = validate.read_request(model, dataset, user_files, overrides)
+    validate.check_values(request, nproc)
+    if make_dataset(dataset, request.data_path, quiet=not request.config["show_progress"]):
+        request = validate.read_request(model, dataset, user_files, overrides)  # its folder is another now
+    validate.check_dataset(request)
+    _find_or_make_vectors(request)
+    return request.files
+
+
+def make_dataset(name: str, data_path: Path, quiet: bool = False) -> bool:
     """Prepare a dataset that has a recipe, unless its atomic files are there.
+
+    Returns:
+        Whether it was prepared.
 
     Raises:
         UserError: If the raw data are missing and can't be fetched.
     """
     recipe = find_recipe(name)
-    files = [folder / name / f"{name}.inter" for folder in (data_path, ATOMIC_DATA)]
-    if recipe is None or any(file.is_file() for file in files):
-        return
+    if recipe is None or find_file(name, data_path, f"{name}.inter"):
+        return False
     from recbole_llminit.prepare.pipeline import prepare
 
-    say(f"{files[0]} is not there yet: preparing '{name}' by its recipe", quiet)
+    say(f"{data_path / name / name}.inter is not there yet: preparing '{name}' by its recipe", quiet)
     command = f"recbole-llminit prepare {name} --data-path {data_path}"
     prepare(name, recipe, data_path, quiet=quiet, command=command)
+    return True
+
+
+def _find_or_make_vectors(request: Request) -> None:
+    """Find the table of vectors, or encode the items of a dataset that ``prepare`` made."""
+    config = request.config
+    try:
+        validate.check_vectors(request)
+    except UserError as missing:
+        name, quiet = str(config["llm_embedding"]), not config["show_progress"]
+        try:
+            made = make_vectors(str(config["dataset"]), request.data_path, name, quiet)
+        except (UserError, ImportError) as error:
+            raise UserError(f"{missing}; making it now failed: {error}") from None
+        if not made:
+            raise
 
 
 def make_vectors(name: str, data_path: Path, encoder: str, quiet: bool = False) -> bool:
@@ -49,25 +100,6 @@ def make_vectors(name: str, data_path: Path, encoder: str, quiet: bool = False) 
     settings = EncoderSettings(encoder)
     file = items.with_name(f"{Path(encoder).name}.safetensors")
     command = f"recbole-llminit encode {name} --encoder {encoder} --data-path {data_path}"
-    template = template_of(data_path, name, items)
-    job = Job(items, file, template, settings, "float32", command)
+    job = Job(items, file, template_of(items), settings, "float32", command)
     encode(job, lambda: SentenceEncoder(settings), quiet=quiet)
     return True
-
-
-def template_of(data_path: Path, name: str, items: Path) -> str:
-    """Return the text template that a dataset's card names.
-
-    Raises:
-        UserError: If it has no card, or the card names none.
-    """
-    card = read_card(data_path / name)
-    if card is None or not card.get("template"):
-        raise UserError(f"--template is missing: {columns_hint(items)}")
-    return str(card["template"])
-
-
-def say(line: str, quiet: bool) -> None:
-    """Print a line unless it is to be quiet."""
-    if not quiet:
-        print(line, flush=True)

@@ -1,35 +1,56 @@
-"""Everything that can be wrong with a run's input, said before the run starts."""
+"""Everything that can be wrong with a run's input, said before the run starts. Nothing is made here."""
 
 from __future__ import annotations
 
 import difflib
 import functools
+import pkgutil
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from recbole_llminit.dataset.places import ATOMIC_DATA, PROPS
+from recbole_llminit.dataset.places import PROPS, prepared_names
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.evaluation.batching import users_per_batch
-from recbole_llminit.plugin.registry import config_files, model_class
+from recbole_llminit.plugin.properties import config_files
+from recbole_llminit.plugin.registry import model_class, spec_of, specs
 from recbole_llminit.prepare.recipe import recipes
 from recbole_llminit.run import diagnostics
-from recbole_llminit.run.materialize import make_dataset, make_vectors
 from recbole_llminit.sampling import cold_start
 from recbole_llminit.utils.errors import UserError, nearest
+from recbole_llminit.utils.yaml import read_mapping
 
 OWN_FLAGS = {"model", "dataset", "config_files", "nproc", "ip", "port", "world_size", "group_offset"}
 _SPLIT_KEYS = ("split", "group_by", "order")
 
 
-def checked_files(
-    model: str, dataset: str, user_files: Sequence[str], overrides: dict[str, str], nproc: int = 1
-) -> list[str]:
-    """Check a run's input and return its property files, the weakest first.
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for.
+
+    Attributes:
+        config: RecBole's config.
+        files: The property files that it was read from, the weakest first.
+        given: The keys that the user gave, in files or as ``--key=value``.
+    """
+
+    config: Any
+    files: list[str]
+    given: Mapping[str, Any]
+
+    @property
+    def data_path(self) -> Path:
+        """The folder of datasets; RecBole adds the dataset's name to its own ``data_path``."""
+        return Path(self.config["data_path"]).parent
+
+
+def read_request(
+    model: str, dataset: str, user_files: Sequence[str], overrides: Mapping[str, str]
+) -> Request:
+    """Read a run's property files and make its config.
 
     RecBole's ``Config`` reads the overrides from ``sys.argv``; they are passed here as well because
     ``protocol`` decides which files there are.
@@ -39,33 +60,19 @@ def checked_files(
         dataset: The dataset's name.
         user_files: The user's YAML files, in order.
         overrides: The user's ``--key=value``.
-        nproc: Processes on this machine, each with a GPU.
 
     Raises:
-        UserError: If anything is wrong that would stop the run, in RecBole's words where they are
-            RecBole's.
+        UserError: If there is no such model or file, a file is not YAML, or RecBole refuses a value.
     """
     model_class(model)
-    contents = {file: _mapping(file) for file in map(_find_yaml, user_files)}
+    contents = {file: read_mapping(file) for file in map(_find_yaml, user_files)}
     given: dict[str, Any] = {}
     for content in contents.values():
         given |= content
     given |= overrides
     files = config_files(model, dataset, str(given.get("protocol") or "auto"))
     files += [str(file) for file, content in contents.items() if content]  # RecBole trips over empty ones
-    config = _config(model, dataset, files)
-    make_dataset(dataset, _data_path(config), quiet=given.get("show_progress") == "False")
-    _warn_unknown(given)
-    _warn_partial_split(config, given)
-    _check_dataset(config)
-    _check_settings(config)
-    _check_processes(config, nproc)
-    return files
-
-
-def _data_path(config: Any) -> Path:
-    """Return the folder of datasets; RecBole has added the dataset's name to it."""
-    return Path(config["data_path"]).parent
+    return Request(_config(model, dataset, files), files, given)
 
 
 def _find_yaml(name: str) -> Path:
@@ -74,18 +81,6 @@ def _find_yaml(name: str) -> Path:
         if file.is_file():
             return file
     raise UserError(f"config file '{name}' does not exist")
-
-
-def _mapping(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8: {error}") from None
-    if content is not None and not isinstance(content, dict):
-        raise UserError(f"{file} holds a {type(content).__name__}; expected lines of `key: value`")
-    return content or {}
 
 
 def _config(model: str, dataset: str, files: list[str]) -> Any:
@@ -99,6 +94,34 @@ def _config(model: str, dataset: str, files: list[str]) -> Any:
         raise UserError(f"config: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
+def check_values(request: Request, nproc: int = 1) -> None:
+    """Check the values of a run's keys, and warn of keys that nothing reads.
+
+    Reads ``resume``, ``result_file``, ``users_per_batch``, ``eval_args``, the keys of cold start and
+    diagnostics, and those that the model's spec names settings for.
+
+    Args:
+        request: The run.
+        nproc: Processes on this machine, each with a GPU.
+
+    Raises:
+        UserError: If a value would stop the run.
+    """
+    config = request.config
+    _warn_unknown(request.given)
+    _warn_partial_split(request)
+    users_per_batch(config, n_items=1)
+    cold_start.check(config)
+    diagnostics.check(config)
+    if config["resume"] and not Path(config["resume"]).is_file():
+        raise UserError(f"--resume: checkpoint '{config['resume']}' does not exist")
+    if config["result_file"] and Path(config["result_file"]).is_dir():
+        raise UserError(f"result_file '{config['result_file']}' is a folder; name a file in it")
+    for settings in spec_of(config["model"]).settings:
+        pkgutil.resolve_name(settings)(config)
+    _check_processes(config, nproc)
+
+
 @functools.cache
 def known_keys() -> set[str]:
     """Return every config key that RecBole's files or code, or this package's files, name."""
@@ -107,7 +130,8 @@ def known_keys() -> set[str]:
     keys = set(OWN_FLAGS)
     root = Path(recbole.__file__).parent
     ours = (file for file in PROPS.glob("**/*.yaml") if file.parent.name != "experiment")  # studies
-    for file in (*root.glob("properties/**/*.yaml"), *ours):
+    models = (spec.defaults for spec in specs() if spec.defaults.is_file())
+    for file in (*root.glob("properties/**/*.yaml"), *ours, *models):
         keys |= set(re.findall(r"^(\w+) *:", file.read_text(encoding="utf-8"), flags=re.MULTILINE))
     for code in root.glob("**/*.py"):
         text = code.read_text(encoding="utf-8")
@@ -123,64 +147,17 @@ def _warn_unknown(given: Iterable[str]) -> None:
         getLogger().warning(f"unknown config key '{key}' has no effect.{hint}")
 
 
-def _warn_partial_split(config: Any, given: dict[str, Any]) -> None:
+def _warn_partial_split(request: Request) -> None:
     """RecBole replaces `eval_args` whole: naming only a mode loses the protocol's split."""
-    if "eval_args" not in given:
+    if "eval_args" not in request.given:
         return
-    own = config.external_config_dict["eval_args"]
+    own = request.config.external_config_dict["eval_args"]
     lost = [key for key in _SPLIT_KEYS if key not in own]
     if lost:
         getLogger().warning(
             f"eval_args replaces the protocol's whole: without {', '.join(lost)} RecBole takes "
-            + ", ".join(f"{key}: {config['eval_args'][key]}" for key in lost)
+            + ", ".join(f"{key}: {request.config['eval_args'][key]}" for key in lost)
         )
-
-
-def _check_dataset(config: Any) -> None:
-    folder, dataset = Path(config["data_path"]), config["dataset"]
-    if config["benchmark_filename"] or (folder / f"{dataset}.inter").is_file():
-        return
-    files = [file for root in (folder.parent, ATOMIC_DATA) for file in root.glob("*/*.inter")]
-    names = {file.stem for file in files if file.stem == file.parent.name}
-    there = sorted({*names, "ml-100k"})  # RecBole ships ml-100k
-    raise UserError(
-        f"unknown dataset '{dataset}': {folder / dataset}.inter does not exist (there are "
-        f"{', '.join(there)}).{nearest(dataset, there)} Put its atomic files there{_recipes()}, or look "
-        "elsewhere with --data_path=FOLDER (`experiment`: --data-path FOLDER)"
-    )
-
-
-def _recipes() -> str:
-    """Name the datasets that ``recbole-llminit prepare`` has a recipe for."""
-    return f", make one of {', '.join(recipes())} with `recbole-llminit prepare NAME`"
-
-
-def _check_settings(config: Any) -> None:
-    users_per_batch(config, n_items=1)
-    cold_start.check(config)
-    diagnostics.check(config)
-    if config["resume"] and not Path(config["resume"]).is_file():
-        raise UserError(f"--resume: checkpoint '{config['resume']}' does not exist")
-    if config["result_file"] and Path(config["result_file"]).is_dir():
-        raise UserError(f"result_file '{config['result_file']}' is a folder; name a file in it")
-    if hasattr(config.model_class, "vector_settings"):
-        config.model_class.vector_settings(config)
-        if config["llm_embedding"] not in (None, "none"):
-            _find_or_make_table(config)
-
-
-def _find_or_make_table(config: Any) -> None:
-    """Find the vectors, or encode the items of a dataset that ``prepare`` made."""
-    try:
-        find_table(config)
-    except UserError as missing:
-        name, quiet = str(config["llm_embedding"]), not config["show_progress"]
-        try:
-            made = make_vectors(str(config["dataset"]), _data_path(config), name, quiet)
-        except (UserError, ImportError) as error:
-            raise UserError(f"{missing}; making it now failed: {error}") from None
-        if not made:
-            raise
 
 
 def _check_processes(config: Any, nproc: int) -> None:
@@ -191,3 +168,42 @@ def _check_processes(config: Any, nproc: int) -> None:
     there = min(gpus, torch.cuda.device_count())
     if nproc > 1 and there < nproc:
         raise UserError(f"--nproc={nproc} needs as many GPUs; gpu_id, use_gpu and this machine give {there}")
+
+
+def check_dataset(request: Request) -> None:
+    """Refuse a dataset that is not there, and name those that are.
+
+    Reads ``dataset``, ``data_path``, ``benchmark_filename``.
+
+    Raises:
+        UserError: If its interactions are not there.
+    """
+    config = request.config
+    folder, dataset = Path(config["data_path"]), config["dataset"]
+    if config["benchmark_filename"] or (folder / f"{dataset}.inter").is_file():
+        return
+    there = prepared_names(request.data_path)
+    raise UserError(
+        f"unknown dataset '{dataset}': {folder / dataset}.inter does not exist (there are "
+        f"{', '.join(there)}).{nearest(dataset, there)} Put its atomic files there, make one of "
+        f"{', '.join(recipes())} with `recbole-llminit prepare NAME`, or look elsewhere with "
+        "--data_path=FOLDER (`experiment`: --data-path FOLDER)"
+    )
+
+
+def check_vectors(request: Request) -> None:
+    """Refuse a table of vectors that is not there, if the model reads one.
+
+    Reads ``llm_embedding``, ``dataset``, ``data_path``.
+
+    Raises:
+        UserError: If there is no such table; says which are there, and the command that makes one.
+    """
+    if reads_vectors(request):
+        find_table(request.config)
+
+
+def reads_vectors(request: Request) -> bool:
+    """Tell whether the run reads a table of vectors."""
+    config = request.config
+    return spec_of(config["model"]).reads_vectors and config["llm_embedding"] not in (None, "none")

@@ -1,11 +1,13 @@
-"""Files appear whole or not at all: write beside the target, then rename."""
+"""Files appear whole or not at all: they are written beside the target and then renamed."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -19,3 +21,14 @@ def replacing(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write UTF-8 text to `file` in one step, making its folder."""
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(value: Any, file: Path) -> None:
+    """Write `value` as JSON to `file` in one step, making its folder."""
+    write_text(json.dumps(value, indent=2, default=str) + "\n", file)

@@ -16,7 +16,7 @@ from torch import nn
 
 from recbole_llminit import cli
 from recbole_llminit.model.morec.morec import mean_pooling
-from recbole_llminit.nn.text_projection import Fusion, ProjectionSettings, TextItems
+from recbole_llminit.nn.text_projection import Fusion, Shape, TextItems
 from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, parts, run, write_world
 
@@ -36,7 +36,7 @@ def made(
     text = np.array([[0, 0], [1, 2], [3, -1]], dtype=np.float32)
     ids = nn.Embedding(3, 2)
     ids.weight.data = torch.tensor([[0.0, 1.0], [10.0, 11.0], [20.0, 21.0]])
-    settings = ProjectionSettings(layers, dropout, fusion, center=False, shuffle_items=False)
+    settings = Shape(layers, dropout, fusion)
     items = TextItems(text, ids, np.array(seen), settings)
     items.dense[0].weight.data = torch.tensor([[1.0, 0.0], [0.5, -1.0]])
     items.dense[0].bias.data = torch.tensor([0.5, 0.25])
@@ -120,7 +120,7 @@ def test_deep_projections_start_with_a_signal() -> None:
             text,
             nn.Embedding(200, 64),
             np.ones(200, bool),
-            ProjectionSettings(n, 0.0, Fusion.NONE, False, False),
+            Shape(n, 0.0, Fusion.NONE),
         )
         for n in (8, 0)
     )
@@ -326,7 +326,7 @@ def test_missing_vectors_are_made_before_the_run(world: World, monkeypatch: pyte
     """As for an initialised model: a dataset that `prepare` made is encoded on the way."""
     made = []
     monkeypatch.setattr(
-        "recbole_llminit.run.validate.make_vectors", lambda *_: made.append(world.table("wanted")) or True
+        "recbole_llminit.run.materialize.make_vectors", lambda *_: made.append(world.table("wanted")) or True
     )
     keys = ["--llm_embedding=wanted", "--epochs=1", f"--data_path={world.root}", "--topk=[5]"]
     assert (

@@ -17,7 +17,7 @@ def test_inner_product_is_the_score(name: str, world: World) -> None:
     made = parts(name, world, "sequential", **SMALL)
     made.trainer._train_epoch(made.train, 0)
     model = made.model.eval()
-    backbone = adapt(model)
+    backbone = adapt(model, "the_key")
     batch = next(iter(made.test))[0]
     scores = model.full_sort_predict(batch).view(len(batch), -1)
     torch.testing.assert_close(backbone.states(batch) @ backbone.items.T[:, 1:], scores[:, 1:])
@@ -33,7 +33,7 @@ def test_neumf(factors: bool, perceptron: bool, width: int, world: World) -> Non
     made = parts("NeuMF", world, "sequential", mf_train=factors, mlp_train=perceptron, **SMALL)
     made.trainer._train_epoch(made.train, 0)
     model = made.model.eval()
-    backbone = adapt(model)
+    backbone = adapt(model, "the_key")
     batch = next(iter(made.test))[0]
     states = backbone.states(batch)
     assert states.shape[1] == backbone.items.shape[1] == width
@@ -44,11 +44,11 @@ def test_neumf(factors: bool, perceptron: bool, width: int, world: World) -> Non
 
 
 def test_it_is_not_copied_with_what_holds_it(world: World) -> None:
-    backbone = adapt(parts("BPR", world).model)
+    backbone = adapt(parts("BPR", world).model, "the_key")
     assert copy.deepcopy(backbone) is backbone
 
 
 def test_a_model_without_an_adapter(world: World) -> None:
     model = parts("Pop", world).model
-    with pytest.raises(UserError, match="a Pop; expected one of SASRec, GRU4Rec"):
-        adapt(model)
+    with pytest.raises(UserError, match="the_key: a Pop; expected one of SASRec, GRU4Rec"):
+        adapt(model, "the_key")

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recbole_llminit.model.allmrec.settings import BridgeSettings, Match
+from recbole_llminit.nn.contrastive import info_nce
 
 Terms = tuple[torch.Tensor, ...]
 
@@ -97,19 +98,6 @@ class Contrasting(Alignment):
 
 
 ALIGNMENTS: dict[Match, type[Alignment]] = {Match.MSE: Reconstructing, Match.INFONCE: Contrasting}
-
-
-def info_nce(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the mean cross-entropy of finding row b of one among all rows of the other, both ways.
-
-    Args:
-        x: (n, d), any length; cosine similarity is taken.
-        y: (n, d).
-        temperature: Divides the similarities.
-    """
-    similar = F.normalize(x) @ F.normalize(y).T / temperature
-    own = torch.arange(len(x), device=x.device)
-    return (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own)) / 2
 
 
 def recommendation_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:

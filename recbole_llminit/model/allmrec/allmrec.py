@@ -9,23 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import recbole.data.dataset
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 
 from recbole_llminit.embedding.load import load_item_vectors
-from recbole_llminit.initialize.tables import shuffled
+from recbole_llminit.initialize.controls import shuffled
 from recbole_llminit.model.allmrec.alignment import ALIGNMENTS, recommendation_loss
-from recbole_llminit.model.allmrec.dataset import BridgeDataset
 from recbole_llminit.model.allmrec.settings import BridgeSettings
 from recbole_llminit.model.allmrec.text_encoder import TextEncoder, item_texts
 from recbole_llminit.pretrained.adapters import adapt
 from recbole_llminit.pretrained.checkpoint import load_frozen
 from recbole_llminit.utils.errors import UserError
 from recbole_llminit.utils.values import flag
-
-recbole.data.dataset.ALLMRecDataset = BridgeDataset  # where RecBole looks for a model's own dataset
 
 
 class ALLMRec(SequentialRecommender):  # type: ignore[misc]
@@ -44,7 +40,6 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
     """
 
     input_type = InputType.PAIRWISE
-    vector_settings = staticmethod(BridgeSettings.from_config)
     text_vectors: torch.Tensor  # (n_items, d_llm)
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -52,7 +47,7 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
         settings = BridgeSettings.from_config(config)
         frozen = load_frozen(config, "allmrec_backbone", dataset)
         texts, self.llm_vectors_hash = _text_vectors(config, dataset)
-        self.backbone = adapt(frozen.model)  # no module: see Backbone
+        self.backbone = adapt(frozen.model, "allmrec_backbone")  # no module: see Backbone
         self.backbone_hash = frozen.hash
         self.other_parameter_name = ["backbone_hash", "llm_vectors_hash"]
         for name, table in (("item_vectors", self.backbone.items), ("text_vectors", texts)):
@@ -124,17 +119,26 @@ class ALLMRec(SequentialRecommender):  # type: ignore[misc]
 
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Return the scores of all items for a batch of users: (batch, n_items)."""
+        return self.users(interaction) @ self.catalogue().T
+
+    def catalogue(self) -> torch.Tensor:
+        """Return the vectors by which all items are ranked: (n_items, d)."""
         items = self._catalogue
         if items is None or self.training or torch.is_grad_enabled():
             everything = torch.arange(self.n_items, device=self.item_vectors.device)
             items = self.alignment.item_decoder(self.joint(everything))
             self._catalogue = None if items.requires_grad else items
-        return self.users(interaction) @ items.T
+        return items
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
         """Take what a checkpoint holds beside the state; refuse one of another backbone or other vectors."""
         refuse_other(para, "backbone_hash", self.backbone_hash, "allmrec_backbone")
         refuse_other(para, "llm_vectors_hash", self.llm_vectors_hash, "llm_embedding")
+
+
+def states_and_items(model: ALLMRec) -> tuple[Any, torch.Tensor]:
+    """Return the backbone's user states, as a function of a batch, and the items' decoded vectors."""
+    return model.users, model.catalogue()
 
 
 def refuse_other(saved: dict[str, Any] | None, name: str, here: str | None, key: str) -> None:

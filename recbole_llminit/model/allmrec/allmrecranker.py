@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import recbole.data.dataset
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
@@ -19,14 +18,11 @@ from recbole_llminit.dataset.titles import item_titles
 from recbole_llminit.llm.causal import load_llm
 from recbole_llminit.llm.likelihood import greedy, log_likelihoods, title_loss
 from recbole_llminit.model.allmrec.allmrec import ALLMRec, refuse_other
-from recbole_llminit.model.allmrec.dataset import RankerDataset
 from recbole_llminit.model.allmrec.projection import item_projection, user_projection
 from recbole_llminit.model.allmrec.prompt import PromptWriter
 from recbole_llminit.model.allmrec.settings import RankBy, RankerSettings
 from recbole_llminit.pretrained.checkpoint import load_frozen
 from recbole_llminit.utils.errors import UserError
-
-recbole.data.dataset.ALLMRecRankerDataset = RankerDataset  # where RecBole looks for a model's own dataset
 
 
 class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
@@ -44,8 +40,6 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
     """
 
     input_type = InputType.POINTWISE
-    draws_negatives = False  # the other candidates of a training prompt are drawn here
-    vector_settings = staticmethod(RankerSettings.from_config)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -60,8 +54,9 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         self.stage1_hash = frozen.hash
         self.other_parameter_name = ["stage1_hash"]
         self.llm_vectors_hash = frozen.model.llm_vectors_hash
-        self.llm = load_llm(config["allmrec_llm"], str(config["allmrec_llm_dtype"]), config["device"])
-        self.titles = item_titles(config, dataset)
+        dtype = str(config["allmrec_llm_dtype"])
+        self.llm = load_llm(config["allmrec_llm"], dtype, config["device"], key="allmrec_llm")
+        self.titles = item_titles(config, dataset, key="allmrec_title")
         limits = self.settings.title_tokens, self.settings.history
         self.writer = PromptWriter(self.llm, str(config["allmrec_prompt"]), self.titles, *limits)
         self.writer.check(_most_candidates(config, self.settings))

@@ -11,6 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from recbole_llminit.dataset.items import read_items, texts_in_order
+from recbole_llminit.dataset.places import atomic_file
 from recbole_llminit.embedding.encoder import sentence_transformer
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.embedding.table import card_of
@@ -81,7 +82,7 @@ def item_texts(config: Any, dataset: Any) -> tuple[list[str], int | None]:
             f"allmrec_text_encoder: the card of {file} has no template; set allmrec_text to one, such as "
             "'{title}. {brand}'"
         )
-    items = read_items(Path(config["data_path"]) / f"{config['dataset']}.item", config["ITEM_ID_FIELD"])
+    items = read_items(atomic_file(Path(config["data_path"]), "item"), config["ITEM_ID_FIELD"])
     texts = texts_in_order(items, template, dataset.field2id_token[dataset.iid_field])
     prompt = (card.prompt if card else None) or ""
     return [text and prompt + text for text in texts], card.max_length if card else None

@@ -6,8 +6,6 @@ Revisited", SIGIR 2023 (arXiv 2303.13835).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -16,41 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from recbole_llminit.model.lightgcn import LightGCN
+from recbole_llminit.model.morec.items import text_items
+from recbole_llminit.model.morec.settings import Backbone, MoRecSettings, Users
 from recbole_llminit.nn.propagation import Graph
-from recbole_llminit.nn.text_projection import ProjectionSettings, TextItems, text_items
-from recbole_llminit.utils.values import choice
-
-
-class Backbone(str, Enum):
-    """What users and items go through before they meet."""
-
-    MF = "mf"  # nothing: the score is their inner product
-    LIGHTGCN = "lightgcn"  # propagation over the training interactions
-
-
-class Users(str, Enum):
-    """Where a user's vector comes from."""
-
-    TABLE = "table"  # a trained vector of the user's own
-    POOLED = "pooled"  # the mean of the items of the training interactions
-
-
-@dataclass(frozen=True)
-class MoRecSettings:
-    """The checked values of MoRec's own keys."""
-
-    backbone: Backbone
-    users: Users
-
-    @classmethod
-    def from_config(cls, config: Any) -> MoRecSettings:
-        """Read the keys, the projection's among them, from RecBole's config.
-
-        Raises:
-            UserError: If a value is not one of those a key takes.
-        """
-        ProjectionSettings.from_config(config)
-        return cls(choice(config, "morec_backbone", Backbone), choice(config, "morec_users", Users))
+from recbole_llminit.nn.text_projection import TextItems
 
 
 class MoRec(LightGCN):
@@ -64,7 +31,6 @@ class MoRec(LightGCN):
         UserError: If a key or the vectors are wrong.
     """
 
-    vector_settings = staticmethod(MoRecSettings.from_config)
     item_embedding: TextItems  # the host's table until the constructor ends
 
     def __init__(self, config: Any, dataset: Any) -> None:

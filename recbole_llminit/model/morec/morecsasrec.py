@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from recbole.model.sequential_recommender.sasrec import SASRec
 
-from recbole_llminit.nn.text_projection import ProjectionSettings, TextItems, text_items
+from recbole_llminit.model.morec.items import text_items
+from recbole_llminit.nn.text_projection import TextItems
 
 
 class MoRecSASRec(SASRec):  # type: ignore[misc]
@@ -25,7 +26,6 @@ class MoRecSASRec(SASRec):  # type: ignore[misc]
         UserError: If a key or the vectors are wrong.
     """
 
-    vector_settings = staticmethod(ProjectionSettings.from_config)
     item_embedding: TextItems  # the host's table until the constructor ends
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from recbole_llminit import cli
+from recbole_llminit.pretrained.adapters import adapt
 from recbole_llminit.pretrained.checkpoint import load_frozen
 from recbole_llminit.utils.errors import UserError
 from tests.conftest import Trained, World, evaluated_afresh, novelties, parts, run, settings
@@ -41,6 +42,16 @@ def test_contract(backbone: str, match: str, trained: Trained) -> None:
     pairs = copy.deepcopy(batch)
     pairs.interaction["item_id"] = items
     torch.testing.assert_close(model.predict(pairs), full[torch.arange(len(batch)), items])
+
+
+def test_its_adapter_gives_its_scores(made: Any) -> None:
+    made.trainer._train_epoch(made.train, 0)
+    model = made.model.eval()
+    batch = next(iter(made.test))[0]
+    read = adapt(model, "a_key")
+    torch.testing.assert_close(
+        read.states(batch) @ read.items.T[:, 1:], model.full_sort_predict(batch)[:, 1:]
+    )
 
 
 def test_the_frozen_model_is_neither_saved_nor_trained(made: Any) -> None:
