@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbole_llminit.cli.arguments import add_data_path, add_quiet, verb_parser, whole
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.utils.errors import UserError
 
@@ -37,12 +38,13 @@ _OF_TEXTS = (
 def encode(argv: list[str]) -> None:
     """Make item vectors from text, or bring in a matrix."""
     args = _parser().parse_args(argv)
+    from recbole_llminit.dataset.places import item_file
     from recbole_llminit.embedding.encoder import EncoderSettings
-    from recbole_llminit.embedding.matrix import from_matrix, item_file
+    from recbole_llminit.embedding.matrix import from_matrix
     from recbole_llminit.embedding.table import ITEMEMB, save
 
     _check(args)
-    items = item_file(args.data_path, args.dataset)
+    items = item_file(args.dataset, args.data_path)
     encoder = args.encoder or (_ENCODER if args.matrix is None else args.matrix.stem)
     name = args.name or Path(EncoderSettings(encoder).name).name
     file = args.data_path / args.dataset / f"{name}.safetensors"
@@ -71,13 +73,8 @@ def encode(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="recbole-llminit encode",
-        description="Make a table of item vectors for a dataset, with its card.",
-        epilog=_EXAMPLE,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "Make a table of item vectors for a dataset, with its card."
+    parser = verb_parser("recbole-llminit encode", what, _EXAMPLE)
     parser.add_argument("dataset", help="name of a dataset")
     parser.add_argument("--encoder", help=f"model name or folder ({_ENCODER})")
     parser.add_argument("--template", help='text of an item: "{title}. {brand}" (the data card\'s)')
@@ -86,14 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dtype", choices=("float32", "float16"), default="float32", help="of the table (%(default)s)"
     )
-    parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
-    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar and no summary")
+    add_data_path(parser)
+    add_quiet(parser, "no progress bar and no summary")
     local = parser.add_argument_group("sentence-transformers, extra [encode]")
     local.add_argument("--revision", help="of a model on the hub")
-    local.add_argument("--max-length", type=_positive, help="tokens after which a text is cut")
+    local.add_argument("--max-length", type=whole(1), help="tokens after which a text is cut")
     local.add_argument("--precision", default="fp32", help="fp32 (default), fp16 or bf16")
     local.add_argument("--device", default="", help="one or several: cuda:0,cuda:1 (the best there is)")
-    local.add_argument("--batch-size", type=_positive, help="texts per step or request (32; endpoint: 128)")
+    local.add_argument("--batch-size", type=whole(1), help="texts per step or request (32; endpoint: 128)")
     remote = parser.add_argument_group("endpoint of OpenAI's protocol, extra [api]; key: OPENAI_API_KEY")
     remote.add_argument("--base-url", help="such as https://api.openai.com/v1")
     remote.add_argument("--requests-per-minute", type=_rate, help="send no more than that")
@@ -108,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     text = parser.add_argument_group("RecBole's text form")
     text.add_argument("--atomic", action="store_true", help="write DATASET.itememb too")
     text.add_argument("--select", help="selection for it: var, rand, uni, svd, pca, ... (see llm_selection)")
-    text.add_argument("--dim", type=_positive, help="dimensions that it keeps")
+    text.add_argument("--dim", type=whole(1), help="dimensions that it keeps")
     return parser
 
 
@@ -130,12 +127,6 @@ def _rate(text: str) -> float:
     if not rate > 0:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return rate
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
-    return int(text)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -166,15 +157,15 @@ def _check(args: argparse.Namespace) -> None:
 def _from_texts(
     args: argparse.Namespace, encoder: str, items: Path, file: Path, command: str
 ) -> VectorTable | None:
+    from recbole_llminit.dataset.items import template_of
     from recbole_llminit.embedding.encode import Job, encode
     from recbole_llminit.embedding.encoder import Encoder, EncoderSettings, SentenceEncoder
     from recbole_llminit.embedding.endpoint import EndpointEncoder, estimate
-    from recbole_llminit.run.materialize import template_of
 
     settings = EncoderSettings(
         encoder, args.revision, args.prompt, args.max_length, args.precision, args.base_url
     )
-    template = args.template or template_of(args.data_path, args.dataset, items)
+    template = args.template or template_of(items)
     job = Job(items, file, template, settings, args.dtype, command)
     requested = args.batch_size or 128
 
@@ -200,7 +191,7 @@ def _from_texts(
 def _selected(table: VectorTable, how: str, k: int, command: str) -> VectorTable:
     """Return the table with its dimensions selected, as the run would by ``llm_selection``."""
     from recbole_llminit.embedding.table import VectorTable
-    from recbole_llminit.initialize.selection import select
+    from recbole_llminit.initialize import fit
 
     if k > table.vectors.shape[1]:
         raise UserError(f"--dim {k} must not exceed the vectors' {table.vectors.shape[1]}")
@@ -208,7 +199,8 @@ def _selected(table: VectorTable, how: str, k: int, command: str) -> VectorTable
     card = replace(
         table.card, selection=f"{how} {k}", selected_from=table.card.vectors_sha256, command=command
     )
-    return VectorTable.build(table.ids, select(np.asarray(table.vectors, dtype=np.float32), k, how), card)
+    vectors = np.asarray(table.vectors, dtype=np.float32)
+    return VectorTable.build(table.ids, fit(vectors, k, how)(vectors), card)
 
 
 def _tell(args: argparse.Namespace, file: Path, table: VectorTable) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 
+from recbole_llminit.cli.arguments import add_data_path, add_quiet, verb_parser, whole
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.utils.errors import UserError
 
@@ -49,13 +49,8 @@ def prepare(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="recbole-llminit prepare",
-        description="Make NAME.inter, NAME.item and card.json from raw data, in RecBole's atomic format.",
-        epilog=_EXAMPLE,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "Make NAME.inter, NAME.item and card.json from raw data, in RecBole's atomic format."
+    parser = verb_parser("recbole-llminit prepare", what, _EXAMPLE)
     parser.add_argument("name", help="name of the dataset; without --source, of a recipe in props/dataset/")
     raw = parser.add_argument_group("raw data", argument_default=argparse.SUPPRESS)
     raw.add_argument(
@@ -71,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     raw.add_argument("--generate", type=_sizes, help="of synthetic: users=300,items=250,interactions=5000")
     raw.add_argument(
         "--skip-bad-lines",
-        type=_count,
+        type=whole(0),
         default=0,
         metavar="N",
         help="leave out up to N unreadable lines of each file of JSON lines or films",
@@ -95,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", default="duckdb", help="duckdb (default) or spark, extra [spark]")
     run.add_argument("--memory", default="2GB", help="of the engine before it spills to disk (%(default)s)")
     run.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of --sample and --generate (2020)")
-    run.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
-    run.add_argument("--quiet", "-q", action="store_true", help="print nothing")
+    add_data_path(run)
+    add_quiet(run)
     return parser
 
 
@@ -108,15 +103,8 @@ def _mapping(text: str, example: str = "user=uid,item=sku") -> dict[str, str]:
 
 
 def _sizes(text: str) -> dict[str, int]:
-    return {
-        what: _count(size) for what, size in _mapping(text, "users=300,items=250,interactions=5000").items()
-    }
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
-    return int(text)
+    sizes = _mapping(text, "users=300,items=250,interactions=5000")
+    return {what: whole(0)(size) for what, size in sizes.items()}
 
 
 def _number_or_none(text: str) -> float | None:

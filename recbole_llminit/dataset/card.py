@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recbole_llminit.prepare.files import RawFile
-from recbole_llminit.utils.errors import UserError
+from pydantic.dataclasses import dataclass
+
+from recbole_llminit.utils.schema import STRICT, read_json
 
 CARD = "card.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
+class RawFile:
+    """An input file."""
+
+    name: str
+    bytes: int
+    sha256: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
 class Count:
     """How much was there after a step."""
 
@@ -23,7 +34,7 @@ class Count:
     items: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DataCard:
     """What is known of a prepared dataset.
 
@@ -65,19 +76,11 @@ class DataCard:
         file.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_card(folder: Path) -> dict[str, Any] | None:
+def read_card(folder: Path) -> DataCard | None:
     """Return the card of a dataset's folder, or None if it has none.
 
     Raises:
         UserError: If the file is no data card.
     """
     file = folder / CARD
-    if not file.is_file():
-        return None
-    try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}") from None
-    if not isinstance(card, dict) or not {f.name for f in fields(DataCard)} <= set(card):
-        raise UserError(f"{file} is not the card of a prepared dataset")
-    return card
+    return read_json(DataCard, file, "the card of a prepared dataset") if file.is_file() else None

@@ -9,6 +9,7 @@ from string import Formatter
 
 import pandas as pd
 
+from recbole_llminit.dataset.card import read_card
 from recbole_llminit.utils.errors import UserError, nearest
 
 _SEPARATORS = " .,;:|/-"
@@ -95,7 +96,17 @@ def coverage(items: pd.DataFrame, fields: Iterable[str]) -> dict[str, float]:
     return {field: round(float((items[field].str.strip() != "").mean()), 4) for field in fields}
 
 
-def columns_hint(file: Path) -> str:
-    """Return a template over all columns of an ``.item`` file, as a suggestion."""
+def template_of(file: Path) -> str:
+    """Return the text template that the data card beside an ``.item`` file names.
+
+    Raises:
+        UserError: If there is no card, or it names none; suggests one.
+    """
+    card = read_card(file.parent)
+    if card and card.template:
+        return card.template
     columns = read_items(file).columns
-    return f'{file} has the columns {", ".join(columns)}, e.g. "{". ".join(f"{{{c}}}" for c in columns)}"'
+    raise UserError(
+        f"--template is missing: {file} has the columns {', '.join(columns)}, e.g. "
+        f'"{". ".join(f"{{{column}}}" for column in columns)}"'
+    )

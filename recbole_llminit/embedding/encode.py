@@ -108,9 +108,11 @@ def encode(
     if table := job.done(texts):
         return table
     _refuse_foreign(job.file)
-    described = with_texts(Card(encoder=""), job.template, job.item_file, tuple(texts))
+    described = Card(encoder="", command=job.command, own_limit=job.settings.max_length is None)
+    described = with_texts(described, job.template, job.item_file, tuple(texts))
     encoder = make_encoder()
     try:
+        card = replace(described, **encoder.facts)
         shards = job.shards(texts, encoder.facts)
         if not merge_only:
             announce([shards.shard(number) for number in shards.missing(part or (1, 1))])
@@ -119,9 +121,7 @@ def encode(
         encoder.close()
     if part and not merge_only:
         return None
-    vectors = shards.merge(list(texts.values()), job.dtype)
-    card = replace(described, command=job.command, own_limit=job.settings.max_length is None, **encoder.facts)
-    table = VectorTable.build(tuple(texts), vectors, card)
+    table = VectorTable.build(tuple(texts), shards.merge(list(texts.values()), job.dtype), card)
     save(table, job.file)
     shards.remove()
     return load(job.file)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recbole_llminit.dataset.card import read_card
 from recbole_llminit.dataset.items import read_items, texts_hash, texts_in_order
-from recbole_llminit.dataset.places import ATOMIC_DATA
+from recbole_llminit.dataset.places import atomic_file, find_file, folders, tables
 from recbole_llminit.embedding.align import align
 from recbole_llminit.embedding.table import ITEMEMB, Card, load
 from recbole_llminit.utils.errors import UserError
@@ -33,6 +33,9 @@ def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
 
     RecBole's vocabulary, split and candidates stay as they are: vectors come to the ids, not ids to
     the vectors. (The documented ``preload_weight`` route adds every item of the file.)
+
+    Reads `llm_embedding`, `llm_missing`, `data_path`, `dataset`, `ITEM_ID_FIELD`, `eval_args` and
+    RecBole's filters of interactions.
 
     Raises:
         UserError: If there is no such table, or it does not belong to these texts or items.
@@ -60,6 +63,7 @@ def find_table(config: Any) -> Path:
 
     The table of an encoder named by a folder or ``organisation/model`` has the last part for its name.
     RecBole moves the data path of ml-100k into itself, so the path is taken as the user gave it.
+    Reads `llm_embedding`, `dataset` and `data_path`.
 
     Raises:
         UserError: If no such file exists; names the tables that do, and the command that makes one.
@@ -70,15 +74,14 @@ def find_table(config: Any) -> Path:
             return Path(name)
         raise UserError(f"llm_embedding '{name}': no such file")
     given = config.external_config_dict.get("data_path") or config.internal_config_dict["data_path"]
-    folders = list(dict.fromkeys((Path(given) / dataset, ATOMIC_DATA / dataset)))
     wanted = f"{dataset}.{ITEMEMB}" if name == ITEMEMB else f"{Path(name).name}.safetensors"
-    for folder in folders:
-        if (folder / wanted).is_file():
-            return folder / wanted
-    there = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
+    if file := find_file(dataset, Path(given), wanted):
+        return file
+    where = " or ".join(map(str, folders(dataset, Path(given))))
+    there = tables(dataset, Path(given))
     how = "--atomic" if name == ITEMEMB else f"--encoder {name}"
     raise UserError(
-        f"llm_embedding '{name}': no {wanted} in {' or '.join(map(str, folders))}"
+        f"llm_embedding '{name}': no {wanted} in {where}"
         + (f" (tables there: {', '.join(there)})" if there else "")
         + f"; make it with: recbole-llminit encode {dataset} {how} --data-path {given} "
         "(a matrix of your own: --from, see --help)"
@@ -87,8 +90,10 @@ def find_table(config: Any) -> Path:
 
 def _refuse_leak(card: Card | None, config: Any) -> None:
     """Refuse texts with reviews under a split that tests some of the interactions they belong to."""
+    if card is None or "{reviews}" not in (card.template or ""):
+        return
     prepared = read_card(Path(config["data_path"]))
-    if card is None or "{reviews}" not in (card.template or "") or not (prepared or {}).get("review_text"):
+    if prepared is None or not prepared.review_text:
         return
     split = config["eval_args"]
     for key in _FILTERS:  # with fewer interactions, earlier ones are the last two
@@ -112,7 +117,7 @@ def _verify_texts(card: Card | None, ids: tuple[str, ...], config: Any, file: Pa
         return "no card, texts not verified"
     if card.texts_sha256 is None or card.template is None:
         return f"encoder {card.encoder}, texts not verified"
-    item_file = Path(config["data_path"]) / f"{config['dataset']}.item"
+    item_file = atomic_file(Path(config["data_path"]), "item")
     if not item_file.is_file():
         return f"encoder {card.encoder}, texts not verified (no {item_file})"
     actual = texts_hash(texts_in_order(read_items(item_file, config["ITEM_ID_FIELD"]), card.template, ids))

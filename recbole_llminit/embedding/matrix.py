@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from recbole_llminit.dataset.items import read_items
 from recbole_llminit.embedding.encode import with_texts
+from recbole_llminit.embedding.forms import Matrix
 from recbole_llminit.embedding.table import Card, VectorTable
 from recbole_llminit.utils.errors import UserError
-
-Matrix = npt.NDArray[np.floating]
 
 
 def from_matrix(
@@ -57,16 +54,6 @@ def from_matrix(
     table = VectorTable.build(ids, vectors, with_texts(card, template, item_file, ids))
     _check_items(table, item_file)
     return table
-
-
-def item_file(data_path: Path, dataset: str) -> Path:
-    """Return a dataset's ``.item`` file: under the data path, or RecBole's own copy of ml-100k."""
-    file = data_path / dataset / f"{dataset}.item"
-    host = importlib.util.find_spec("recbole")
-    if not file.is_file() and host is not None and host.origin is not None:
-        bundled = Path(host.origin).parent / "dataset_example" / dataset / f"{dataset}.item"
-        return bundled if bundled.is_file() else file
-    return file
 
 
 def _lines(file: Path) -> tuple[str, ...]:

@@ -6,24 +6,26 @@ Two files hold the same thing: ``<name>.safetensors`` (binary, half or single pr
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 
+from recbole_llminit.embedding import forms
+from recbole_llminit.embedding.forms import Matrix
 from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.schema import STRICT, read_json
 from recbole_llminit.utils.writing import replacing
 
 ITEMEMB = "itememb"  # the suffix of the text form, and the value of `llm_embedding` that asks for it
-_HEADER = "iid:token\tllm_emb:float_seq"
-_DTYPES = {"float16": "F16", "float32": "F32"}  # NumPy's name and safetensors'
-_ROWS = 65_536  # vectors looked at together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Card:
     """What made a table. The hashes tie it to the texts and to the vectors."""
 
@@ -47,16 +49,16 @@ class Card:
     command: str = ""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class VectorTable:
     """Item tokens (n_items,) and vectors (n_items, d_llm), float16 or float32, row by row."""
 
     ids: tuple[str, ...]
-    vectors: npt.NDArray[np.floating]
+    vectors: Matrix
     card: Card | None
 
     @classmethod
-    def build(cls, ids: tuple[str, ...], vectors: npt.NDArray[np.floating], card: Card) -> VectorTable:
+    def build(cls, ids: tuple[str, ...], vectors: Matrix, card: Card) -> VectorTable:
         """Check ids against vectors and complete the card with what they are.
 
         Raises:
@@ -64,19 +66,11 @@ class VectorTable:
         """
         if vectors.ndim != 2 or len(vectors) != len(ids) or not vectors.shape[1]:
             raise UserError(f"vectors of shape {vectors.shape} don't fit {len(ids)} ids: one row per id")
-        if len(set(ids)) != len(ids):
-            twice = next(i for i in ids if ids.count(i) > 1)
-            raise UserError(f"item '{twice}' occurs more than once among the ids")
-        if bad := [i for i in ids if not i or any(c in i for c in "\t\r\n")]:
-            raise UserError(f"id {bad[0]!r} is empty or holds a tab or a line break")
-        if vectors.dtype.name not in _DTYPES:
+        _check_ids(ids)
+        if vectors.dtype.name not in forms.DTYPES:
             with np.errstate(over="ignore"):  # what is too large is infinite, and named below
                 vectors = vectors.astype(np.float32)
-        for start in range(0, len(vectors), _ROWS):
-            finite = np.isfinite(vectors[start : start + _ROWS]).all(axis=1)
-            if not finite.all():
-                row = start + int(np.flatnonzero(~finite)[0])
-                raise UserError(f"the vector of item '{ids[row]}' holds NaN or infinity")
+        _check_finite(ids, vectors)
         facts = replace(
             card,
             dtype=vectors.dtype.name,
@@ -87,18 +81,35 @@ class VectorTable:
         return cls(ids, vectors, facts)
 
 
-def vectors_hash(ids: tuple[str, ...], vectors: npt.NDArray[np.floating]) -> str:
+def _check_ids(ids: tuple[str, ...]) -> None:
+    if len(set(ids)) != len(ids):
+        twice = next(token for token, times in Counter(ids).items() if times > 1)
+        raise UserError(f"item '{twice}' occurs more than once among the ids")
+    if bad := [token for token in ids if not token or any(c in token for c in "\t\r\n")]:
+        raise UserError(f"id {bad[0]!r} is empty or holds a tab or a line break")
+
+
+def _check_finite(ids: tuple[str, ...], vectors: Matrix) -> None:
+    row = 0
+    for rows in forms.blocks(vectors):
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            token = ids[row + int(np.flatnonzero(~finite)[0])]
+            raise UserError(f"the vector of item '{token}' holds NaN or infinity")
+        row += len(rows)
+
+
+def vectors_hash(ids: tuple[str, ...], vectors: Matrix) -> str:
     """Return the SHA-256 of the ids, line by line, and of the vectors' little-endian bytes."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8") + b"\n")
-    for start in range(0, len(vectors), _ROWS):  # the vectors may be larger than memory
-        rows = vectors[start : start + _ROWS]
-        digest.update(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).data)
+    for rows in forms.blocks(vectors):
+        digest.update(forms.little_endian(rows))
     return digest.hexdigest()
 
 
 def card_path(file: Path) -> Path:
     """Return where a table's card lies: ``x.json`` for binary, ``x.itememb.json`` for text."""
-    return file.with_name(file.name + ".json") if file.suffix == f".{ITEMEMB}" else file.with_suffix(".json")
+    return file.with_name(file.name + ".json") if _is_text(file) else file.with_suffix(".json")
 
 
 def save(table: VectorTable, file: Path) -> None:
@@ -107,12 +118,12 @@ def save(table: VectorTable, file: Path) -> None:
     Raises:
         UserError: If another file that is no card lies where the card would go.
     """
-    if file.suffix == f".{ITEMEMB}" and table.card:  # text is read back in single precision
+    if _is_text(file) and table.card:  # text is read back in single precision
         table = VectorTable.build(table.ids, table.vectors.astype(np.float32), table.card)
     if card_path(file).is_file():
-        _parse_card(card_path(file))  # not ours to overwrite, if it is something else
+        _read_card(card_path(file))  # not ours to overwrite, if it is something else
     with replacing(file) as temporary:
-        (_write_text if file.suffix == f".{ITEMEMB}" else _write_binary)(table, temporary)
+        (forms.write_text if _is_text(file) else forms.write_binary)(table.ids, table.vectors, temporary)
     with replacing(card_path(file)) as temporary:
         card = asdict(table.card) if table.card else {}
         temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -126,7 +137,7 @@ def load(file: Path) -> VectorTable:
     """
     if not file.is_file():
         raise UserError(f"no vector table: {file} does not exist")
-    ids, vectors = _read_text(file) if file.suffix == f".{ITEMEMB}" else _read_binary(file)
+    ids, vectors = (forms.read_text if _is_text(file) else forms.read_binary)(file)
     card = card_of(file)
     if card and card.vectors_sha256 != (actual := vectors_hash(ids, vectors)):
         raise UserError(
@@ -143,90 +154,16 @@ def card_of(file: Path) -> Card | None:
         UserError: If the binary form has none, or the file in its place is no card.
     """
     path = card_path(file)
-    if not path.is_file():
-        if file.suffix == f".{ITEMEMB}":
-            return None  # made for RecBole by another tool
-        raise UserError(f"{file} has no card: {path} does not exist; encode the items again")
-    return _parse_card(path)
+    if path.is_file():
+        return _read_card(path)
+    if _is_text(file):
+        return None  # made for RecBole by another tool
+    raise UserError(f"{file} has no card: {path} does not exist; encode the items again")
 
 
-def _parse_card(path: Path) -> Card:
-    try:
-        return Card(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is not the card of a vector table: {error}") from None
+def _read_card(path: Path) -> Card:
+    return read_json(Card, path, "the card of a vector table")
 
 
-def _write_binary(table: VectorTable, file: Path) -> None:
-    """Write the safetensors format row block by row block; the library's own writer copies it whole."""
-    ids = "\n".join(table.ids).encode("utf-8")
-    size = table.vectors.size * table.vectors.dtype.itemsize
-    described = {
-        "vectors": {
-            "dtype": _DTYPES[table.vectors.dtype.name],
-            "shape": list(table.vectors.shape),
-            "data_offsets": [0, size],
-        },
-        "ids": {"dtype": "U8", "shape": [len(ids)], "data_offsets": [size, size + len(ids)]},
-    }
-    header = json.dumps(described).encode()
-    header += b" " * (-len(header) % 8)  # aligns the vectors
-    with file.open("wb") as out:
-        out.write(len(header).to_bytes(8, "little") + header)
-        for start in range(0, len(table.vectors), _ROWS):
-            rows = table.vectors[start : start + _ROWS]
-            out.write(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).data)
-        out.write(ids)
-
-
-def _read_binary(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
-    """Read the ids, and map the vectors into memory instead of reading them."""
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 0 < length < file.stat().st_size:
-                raise ValueError("no header")
-            header = json.loads(stream.read(length))
-            start, stop = header["ids"]["data_offsets"]
-            stream.seek(8 + length + start)
-            ids = stream.read(stop - start).decode("utf-8")
-        told = header["vectors"]
-        kind = next(name for name, code in _DTYPES.items() if code == told["dtype"])
-        vectors = np.memmap(
-            file,
-            np.dtype(kind).newbyteorder("<"),
-            "r",
-            8 + length + told["data_offsets"][0],
-            tuple(told["shape"]),
-        )
-    except (KeyError, ValueError, TypeError, StopIteration) as error:
-        raise UserError(f"{file} is not a vector table: {error!r}") from None
-    return tuple(ids.split("\n")), vectors
-
-
-def _write_text(table: VectorTable, file: Path) -> None:
-    with file.open("w", encoding="utf-8", newline="\n") as out:
-        out.write(_HEADER + "\n")
-        for token, row in zip(table.ids, table.vectors.astype(np.float32), strict=True):
-            out.write(f"{token}\t{' '.join(format(value, '.9g') for value in row)}\n")
-
-
-def _read_text(file: Path) -> tuple[tuple[str, ...], npt.NDArray[np.floating]]:
-    ids: list[str] = []
-    rows: list[npt.NDArray[np.float32]] = []
-    with file.open(encoding="utf-8") as lines:
-        if (header := next(lines, "").rstrip("\n")) != _HEADER:
-            raise UserError(f"{file} starts with {header!r}; expected {_HEADER!r}")
-        for number, line in enumerate(lines, start=2):
-            token, _, values = line.rstrip("\n").partition("\t")
-            try:
-                row = np.array(values.split(), dtype=np.float32)
-            except ValueError as error:
-                raise UserError(f"{file}, line {number}: {error}") from None
-            if rows and len(row) != len(rows[0]):
-                raise UserError(f"{file}, line {number}: {len(row)} numbers, expected {len(rows[0])}")
-            ids.append(token)
-            rows.append(row)
-    if not rows:
-        raise UserError(f"{file} holds no vectors")
-    return tuple(ids), np.stack(rows)
+def _is_text(file: Path) -> bool:
+    return file.suffix == f".{ITEMEMB}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from recbole_llminit.prepare.files import sha256
 from recbole_llminit.utils.errors import UserError
 
 _CHUNK = 1 << 18  # bytes
@@ -55,15 +55,24 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
         return file
     folder.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
+    _fetch_patiently(url, part, _by_hand(file), quiet)
+    try:
+        verify(part, expected)
+    except UserError:
+        part.unlink()  # it can't be gone on with
+        raise
+    part.replace(file)
+    return file
+
+
+def _fetch_patiently(url: str, part: Path, by_hand: str, quiet: bool) -> None:
+    """Fetch a partial file's rest, again if the connection fails or the server asks to wait."""
     for attempt in range(_TRIES):
         try:
-            _fetch(url, part, quiet)
-            break
+            return _fetch(url, part, quiet)
         except HTTPError as error:
             if error.code < 500 and error.code != 429:
-                raise UserError(
-                    f"{url}: the server answers {error.code} {error.reason}; {_by_hand(file)}"
-                ) from None
+                raise UserError(f"{url}: the server answers {error.code} {error.reason}; {by_hand}") from None
             reason: object = error
         except InvalidURL as error:
             raise UserError(f"{url} is no URL: {error}") from None
@@ -72,15 +81,8 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
                 raise
             reason = getattr(error, "reason", None) or " ".join(str(error).split())
         if attempt + 1 == _TRIES or (isinstance(reason, OSError) and reason.errno in (-2, -3, 101, 111)):
-            raise UserError(f"{url} can't be fetched ({reason}); {_by_hand(file)}") from None
+            raise UserError(f"{url} can't be fetched ({reason}); {by_hand}") from None
         time.sleep(2**attempt)
-    try:
-        verify(part, expected)
-    except UserError:
-        part.unlink()  # it can't be gone on with
-        raise
-    part.replace(file)
-    return file
 
 
 def _by_hand(file: Path) -> str:
@@ -123,14 +125,6 @@ def verify(file: Path, expected: str) -> None:
     Raises:
         UserError: If they differ.
     """
-    if not expected:
-        return
-    with file.open("rb") as stream:
-        digest = hashlib.sha256()
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != expected.lower():
+    if expected and (found := sha256(file)) != expected.lower():
         name = file.with_name(file.name.removesuffix(".part"))
-        raise UserError(
-            f"{name}: its SHA-256 is {digest.hexdigest()}, expected {expected}; get it again, or mend the URL"
-        )
+        raise UserError(f"{name}: its SHA-256 is {found}, expected {expected}; get it again, or mend the URL")

@@ -68,8 +68,7 @@ class Engine:
     def parquet(self, path: Path) -> Table:
         """Read a Parquet file, or a folder of them."""
         with self._explained():
-            table: Table = self._backend.parquet(path)
-        return table
+            return self._backend.parquet(path)
 
     def step(self, table: Table) -> Table:
         """Compute a table now and go on from its files."""
@@ -140,14 +139,13 @@ class _DuckDB:
             raise UserError(f"--memory '{memory}' is not a size like 2GB: {error}") from None
 
     def json(self, file: Path, columns: Sequence[str]) -> Table:
-        table: Table = self.connection.read_json(
+        return self.connection.read_json(
             _no_pattern(file), columns=dict.fromkeys(columns, "VARCHAR"), format="newline_delimited"
         )
-        return table
 
     def csv(self, file: Path, separator: str, quoted: bool) -> Table:
         quote = '"' if quoted else ""
-        table: Table = self.connection.read_csv(
+        return self.connection.read_csv(
             _no_pattern(file),
             delim=separator,
             header=True,
@@ -156,11 +154,9 @@ class _DuckDB:
             escape=quote,
             comment="",
         )
-        return table
 
     def parquet(self, path: Path) -> Table:
-        table: Table = self.connection.read_parquet(_no_pattern(path))
-        return table
+        return self.connection.read_parquet(_no_pattern(path))
 
 
 class _Spark:
@@ -197,12 +193,11 @@ class _Spark:
         from pyspark.sql.types import StringType, StructField, StructType
 
         schema = StructType([StructField(column, StringType()) for column in columns])
-        table: Table = self.connection.read_json(_literally(file), schema=schema, mode="FAILFAST")
-        return table
+        return self.connection.read_json(_literally(file), schema=schema, mode="FAILFAST")
 
     def csv(self, file: Path, separator: str, quoted: bool) -> Table:
         quote = '"' if quoted else ""
-        table: Table = self.connection.read_csv(
+        return self.connection.read_csv(
             _literally(file),
             sep=separator,
             quote=quote,
@@ -211,11 +206,9 @@ class _Spark:
             inferSchema=False,
             mode="FAILFAST",
         )
-        return table
 
     def parquet(self, path: Path) -> Table:
-        table: Table = self.connection.read_parquet(_literally(path))
-        return table
+        return self.connection.read_parquet(_literally(path))
 
 
 def _no_pattern(file: Path) -> str:

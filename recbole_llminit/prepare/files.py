@@ -11,28 +11,18 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from recbole_llminit.dataset.card import RawFile
 from recbole_llminit.utils.errors import UserError
 
 Parser = Callable[[str], dict[str, Any]]
 _CHUNK = 1 << 20  # bytes
 # What the readers of archives raise; zipfile's for a password is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """What the data card says of an input file."""
-
-    name: str
-    bytes: int
-    sha256: str
-    url: str | None = None
 
 
 def inspect(file: Path, url: str | None = None, quiet: bool = False) -> RawFile:
@@ -46,15 +36,22 @@ def inspect(file: Path, url: str | None = None, quiet: bool = False) -> RawFile:
     size = file.stat().st_size
     if not size:
         raise UserError(f"{file} is empty")
-    digest = hashlib.sha256()
     bar = tqdm(total=size, unit="B", unit_scale=True, desc=f"check {file.name}", disable=quiet, leave=False)
-    with bar, file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            bar.update(len(chunk))
+    with bar:
+        digest = sha256(file, bar.update)
     if file.suffix == ".gz":
         _read_to_the_end(file)
-    return RawFile(file.name, size, digest.hexdigest(), url)
+    return RawFile(file.name, size, digest, url)
+
+
+def sha256(file: Path, progress: Callable[[int], object] = lambda size: None) -> str:
+    """Return a file's SHA-256; `progress` is called with the bytes of each part that was read."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+            progress(len(chunk))
+    return digest.hexdigest()
 
 
 def _read_to_the_end(file: Path) -> None:

@@ -6,8 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from recbole_llminit.dataset.card import RawFile
 from recbole_llminit.prepare.download import download, file_name, is_url, verify
-from recbole_llminit.prepare.files import RawFile, inspect, unpack
+from recbole_llminit.prepare.files import inspect, unpack
 from recbole_llminit.prepare.recipe import Recipe
 from recbole_llminit.prepare.sources import Inputs, Source
 from recbole_llminit.utils.errors import UserError
@@ -16,7 +17,7 @@ RAW = "raw"  # folder of a dataset's raw files, and of its downloads
 
 
 def local_inputs(
-    name: str, recipe: Recipe, source: Source, folder: Path, work: Path, skip_bad_lines: int, quiet: bool
+    recipe: Recipe, source: Source, folder: Path, work: Path, skip_bad_lines: int, quiet: bool
 ) -> tuple[Inputs, list[RawFile]]:
     """Return where the raw files lie, and what the card says of them.
 
@@ -24,7 +25,6 @@ def local_inputs(
     it is downloaded there.
 
     Args:
-        name: The dataset's.
         recipe: Names files, folders or URLs.
         source: Says which of them have to be there.
         folder: The dataset's.
@@ -43,25 +43,11 @@ def local_inputs(
             raise UserError(f"source '{recipe.source}' needs --{role}: a file or URL{_hint(role)}")
         if given is None or (role == "path" and "path" not in source.files):
             continue
-        file = _fetched(str(given), folder, recipe.path, quiet) if is_url(str(given)) else Path(given)
-        url = str(given) if is_url(str(given)) else None
-        if role == "path":
-            found[role], checked = _folder(file, source, work)
-        else:
-            found[role], checked = file, [file]
+        url = given if is_url(given) else None
+        file = _fetched(url, folder, recipe.path, quiet) if url else Path(given)
+        found[role], checked = _folder(file, source, work) if role == "path" else (file, [file])
         facts += [inspect(one, url, quiet) for one in checked]
-    inputs = Inputs(
-        name=name,
-        **found,
-        columns=recipe.columns,
-        item_columns=recipe.item_columns,
-        time_unit=recipe.time_unit,
-        generate=recipe.generate,
-        seed=recipe.seed,
-        skip_bad_lines=skip_bad_lines,
-        quiet=quiet,
-    )
-    return inputs, facts
+    return Inputs(recipe, found, skip_bad_lines, quiet), facts
 
 
 def _hint(role: str) -> str:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
-from recbole_llminit.dataset.card import CARD, Count, DataCard, read_card
+from recbole_llminit.dataset.card import CARD, Count, DataCard
 from recbole_llminit.dataset.items import template_fields
-from recbole_llminit.prepare import atomic, filters
+from recbole_llminit.prepare import filters
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.inputs import local_inputs
 from recbole_llminit.prepare.items import clean_items, with_reviews
 from recbole_llminit.prepare.recipe import Recipe, seconds
 from recbole_llminit.prepare.sources import SOURCES, Raw, Source
 from recbole_llminit.prepare.sources.base import TEXT
+from recbole_llminit.prepare.writing import put, refuse_foreign_files, work_folder, write_files
 from recbole_llminit.utils.errors import UserError, nearest
+from recbole_llminit.utils.progress import say
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from ibis.expr.types import Table
 
-_NUMBERS = {"rating": "float", "timestamp": "float"}
 _FILTERS = ("sample", "min_rating", "duplicates", "since", "until", "min_text", "kcore")
 
 
@@ -59,21 +54,23 @@ def prepare(
         quiet: Print nothing.
         command: What the card records as the way to make the dataset again.
 
+    Returns:
+        The card.
+
     Raises:
         ImportError: If the engine is not installed.
         UserError: If the input is wrong, or nothing is left of it.
     """
     if name in ("", ".", "..") or Path(name).name != name:
         raise UserError(f"'{name}' can't be the name of a dataset: it is the name of a folder")
-    folder = data_path / name
-    _refuse_foreign_files(folder, name)
-    source = _source(recipe)
-    with _work_folder(data_path, name) as place:
-        inputs, files = local_inputs(name, recipe, source, folder, place, skip_bad_lines, quiet)
+    folder, source = data_path / name, _source(recipe)
+    refuse_foreign_files(folder)
+    with work_folder(folder) as place:
+        inputs, files = local_inputs(recipe, source, folder, place, skip_bad_lines, quiet)
         work = _Work(recipe, Engine(engine, place, memory), quiet)
         raw = source.read(work.engine, inputs)
         template = _template(recipe, source, raw)
-        made = _write(name, place, *_filtered(work, raw), work.engine)
+        sha256, coverage = write_files(name, place, *_filtered(work, raw), work.engine)
         card = DataCard(
             dataset=name,
             source=recipe.source,
@@ -82,19 +79,19 @@ def prepare(
             files=tuple(files),
             filters={flag: getattr(recipe, flag) for flag in _FILTERS} | _not_applied(recipe, raw),
             counts=tuple(work.counts),
-            coverage=made.coverage,
+            coverage=coverage,
             template=template,
             review_text=recipe.review_text,
             seed=recipe.seed,
-            sha256=made.sha256,
+            sha256=sha256,
             engine=work.engine.version,
             command=command,
         )
         card.write(place / CARD)
-        _put(place, folder, [*made.sha256, CARD])
+        put(place, folder, [*sha256, CARD])
     if card.synthetic:
-        work.say(f"{name} is {source.version}")
-    work.say(f"{folder}: {', '.join([*made.sha256, CARD])}")
+        say(f"{name} is {source.version}", quiet)
+    say(f"{folder}: {', '.join([*sha256, CARD])}", quiet)
     return card
 
 
@@ -107,116 +104,30 @@ class _Work:
     quiet: bool
     counts: list[Count] = field(default_factory=list)
 
-    def say(self, line: str) -> None:
-        if not self.quiet:
-            print(line, flush=True)
-
     def done(self, step: str, table: Table) -> Table:
         """Compute a step's table, count it, and tell; refuse to go on with nothing."""
         table = self.engine.step(table)
-        count = Count(
-            step,
-            **self.engine.row(
-                table.agg(
-                    interactions=table.count(), users=table.user_id.nunique(), items=table.item_id.nunique()
-                )
-            ),
-        )
+        users, items = table.user_id.nunique(), table.item_id.nunique()
+        numbers = self.engine.row(table.agg(interactions=table.count(), users=users, items=items))
+        count = Count(step, **numbers)
         if not count.interactions:
             before = f" of {self.counts[-1].interactions:,}" if self.counts else ""
             raise UserError(
                 f"no interaction{before} is left after '{step}': loosen this filter, or check the input"
             )
         self.counts.append(count)
-        self.say(f"{step}: {count.interactions:,} interactions, {count.users:,} users, {count.items:,} items")
+        left = f"{count.interactions:,} interactions, {count.users:,} users, {count.items:,} items"
+        say(f"{step}: {left}", self.quiet)
         return table
-
-
-@dataclass(frozen=True)
-class _Made:
-    """The files that were written, and the share of items that have each text."""
-
-    sha256: dict[str, str]
-    coverage: dict[str, float]
 
 
 def _source(recipe: Recipe) -> Source:
     if recipe.source not in SOURCES:
+        names = ", ".join(SOURCES)
         raise UserError(
-            f"--source '{recipe.source}' must be one of {', '.join(SOURCES)}."
-            + nearest(recipe.source, SOURCES)
+            f"--source '{recipe.source}' must be one of {names}." + nearest(recipe.source, SOURCES)
         )
     return SOURCES[recipe.source]
-
-
-def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str]]:
-    """Run the filters; return interactions, items with clean texts, and the texts' types."""
-    recipe, engine, types = work.recipe, work.engine, dict(raw.types)
-    if recipe.review_text:
-        _require(raw, ("review", "timestamp"), "--review-text")
-    kept = [c for c in raw.interactions.columns if c != "review" or recipe.review_text]
-    table = work.done("read", raw.interactions.select(*kept))
-    _check_numbers(work, table)
-    if "min_rating" in _not_applied(recipe, raw):
-        work.say(f"no ratings: rating >= {recipe.min_rating:g} is not applied")
-    for step, keep in _steps(recipe, raw):
-        table = work.done(step, keep(table))
-    items = None if raw.items is None else clean_items(engine, raw.items, table, list(types))
-    if recipe.min_text:
-        if items is None:
-            raise UserError("--min-text: there are no item texts; give --metadata")
-        described = filters.described(table, items, list(types), recipe.min_text)
-        table = work.done(f"at least {recipe.min_text} characters of text", described)
-    if recipe.kcore > 1:
-        table = work.done(
-            f"{recipe.kcore}-core", filters.k_core(table, recipe.kcore, engine.step, engine.count)
-        )
-    if recipe.review_text and items is not None:
-        items, types["reviews"] = with_reviews(engine, items, table), TEXT
-    return table, items, types
-
-
-def _not_applied(recipe: Recipe, raw: Raw) -> dict[str, None]:
-    """Return the filters that the data have no column for: a shop's clicks have no rating."""
-    return {} if recipe.min_rating is None or "rating" in raw.interactions.columns else {"min_rating": None}
-
-
-def _check_numbers(work: _Work, table: Table) -> None:
-    """Refuse a column without any number, and tell of missing ones: what is null is in no order."""
-    for column in (c for c in _NUMBERS if c in table.columns):
-        there = work.engine.row(table.agg(n=table[column].count()))["n"]
-        if not there:
-            unit = "; its unit is set by --time-unit" if column == "timestamp" else ""
-            raise UserError(f"the interactions' {column} holds no number that can be read{unit}")
-        if missing := work.counts[-1].interactions - there:
-            work.say(f"{missing:,} interactions have no {column} that can be read")
-
-
-def _steps(recipe: Recipe, raw: Raw) -> Iterator[tuple[str, Callable[[Table], Table]]]:
-    """Yield the filters of interactions in their order, each with what it is called."""
-    yield "with user and item", filters.complete
-    if recipe.sample < 1:
-        yield (
-            f"sample of {recipe.sample:g} of the users",
-            partial(filters.sample, share=recipe.sample, seed=recipe.seed),
-        )
-    if recipe.min_rating is not None and "rating" in raw.interactions.columns:
-        yield f"rating >= {recipe.min_rating:g}", partial(filters.rated, minimum=recipe.min_rating)
-    if recipe.duplicates != "all":
-        yield f"duplicates: {recipe.duplicates}", partial(filters.distinct, keep=recipe.duplicates)
-    if recipe.since or recipe.until:
-        _require(raw, ("timestamp",), "--since and --until")
-        limits = {"since": seconds(recipe.since, "since"), "until": seconds(recipe.until, "until")}
-        yield (
-            f"from {recipe.since or 'the start'} to {recipe.until or 'the end'}",
-            partial(filters.within, **limits),
-        )
-
-
-def _require(raw: Raw, columns: tuple[str, ...], flag: str) -> None:
-    for column in columns:
-        if column not in raw.interactions.columns:
-            raise UserError(f"{flag}: the interactions have no {column}")
 
 
 def _template(recipe: Recipe, source: Source, raw: Raw) -> str | None:
@@ -231,75 +142,82 @@ def _template(recipe: Recipe, source: Source, raw: Raw) -> str | None:
     return ". ".join(f"{{{field}}}" for field in named)
 
 
-def _write(
-    name: str, place: Path, table: Table, items: Table | None, types: dict[str, str], engine: Engine
-) -> _Made:
-    """Write the atomic files into `place`, rows in order."""
-    numbers = {column: kind for column, kind in _NUMBERS.items() if column in table.columns}
-    columns = {"user_id": "token", "item_id": "token", **numbers}
-    order = [c for c in ("user_id", "timestamp", "item_id", "rating") if c in columns]
-    rows = engine.batches(table.select(*columns).order_by(order))
-    made = _Made({f"{name}.inter": atomic.write(place / f"{name}.inter", columns, rows)}, {})
-    if items is not None:
-        ids = table.select("item_id").distinct()
-        texts = ids.left_join(items, "item_id").select(ids.item_id, *[items[column] for column in types])
-        rows = _counted(engine.batches(texts.order_by("item_id")), list(types), made.coverage)
-        header = {"item_id": "token", **types}
-        made.sha256[f"{name}.item"] = atomic.write(place / f"{name}.item", header, rows)
-        if made.coverage and not any(made.coverage.values()):
-            item = engine.row(ids)["item_id"]
-            raise UserError(
-                f"no item has a text: items of the interactions, such as '{item}', are not among those that "
-                "are described; check that both files have the same ids"
-            )
-    return made
+def _not_applied(recipe: Recipe, raw: Raw) -> dict[str, None]:
+    """Return the filters that the data have no column for: a shop's clicks have no rating."""
+    return {} if recipe.min_rating is None or "rating" in raw.interactions.columns else {"min_rating": None}
 
 
-def _counted(
-    batches: Iterator[pa.RecordBatch], columns: list[str], coverage: dict[str, float]
-) -> Iterator[pa.RecordBatch]:
-    """Pass batches on and fill in the share of rows in which each column is not empty."""
-    rows, filled = 0, dict.fromkeys(columns, 0)
-    for batch in batches:
-        rows += batch.num_rows
-        for column in columns:
-            filled[column] += sum(map(bool, batch[column].to_pylist()))
-        yield batch
-    coverage.update({column: round(filled[column] / rows, 4) for column in columns})
+def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str]]:
+    """Run the filters; return interactions, items with clean texts, and the texts' types."""
+    types = dict(raw.types)
+    table = _read(work, raw)
+    for step, keep in _steps(work.recipe, raw):
+        table = work.done(step, keep(table))
+    items = None if raw.items is None else clean_items(work.engine, raw.items, table, list(types))
+    for step, keep in _steps_by_text(work, items, list(types)):
+        table = work.done(step, keep(table))
+    if work.recipe.review_text and items is not None:
+        items, types["reviews"] = with_reviews(work.engine, items, table), TEXT
+    return table, items, types
 
 
-def _refuse_foreign_files(folder: Path, name: str) -> None:
-    """Refuse to replace a dataset that was not prepared here: it may be the only copy."""
-    there = [file for file in (folder / f"{name}.inter", folder / f"{name}.item") if file.exists()]
-    if there and read_card(folder) is None:
-        raise UserError(
-            f"{there[0]} exists and was not made by prepare: choose another name, or move it away"
-        )
+def _read(work: _Work, raw: Raw) -> Table:
+    """Read the interactions; tell of missing numbers: what is null is in no order.
+
+    Raises:
+        UserError: If a column that is needed is missing, or holds no number.
+    """
+    recipe = work.recipe
+    if recipe.review_text:
+        _require(raw, ("review", "timestamp"), "--review-text")
+    kept = [c for c in raw.interactions.columns if c != "review" or recipe.review_text]
+    table = work.done("read", raw.interactions.select(*kept))
+    for column in (c for c in ("rating", "timestamp") if c in table.columns):
+        there = work.engine.row(table.agg(n=table[column].count()))["n"]
+        if not there:
+            unit = "; its unit is set by --time-unit" if column == "timestamp" else ""
+            raise UserError(f"the interactions' {column} holds no number that can be read{unit}")
+        if missing := work.counts[-1].interactions - there:
+            say(f"{missing:,} interactions have no {column} that can be read", work.quiet)
+    if _not_applied(recipe, raw):
+        say(f"no ratings: rating >= {recipe.min_rating:g} is not applied", work.quiet)
+    return table
 
 
-@contextmanager
-def _work_folder(data_path: Path, name: str) -> Iterator[Path]:
-    """Give an empty folder beside the dataset's and remove it; remove those of processes that died."""
-    data_path.mkdir(parents=True, exist_ok=True)
-    prefix = f".{name}.prepare-"
-    for left in data_path.glob(f"{prefix}*"):
-        process = left.name.removeprefix(prefix)
-        if process.isdecimal() and (int(process) == os.getpid() or not psutil.pid_exists(int(process))):
-            shutil.rmtree(left, ignore_errors=True)
-    place = (data_path / f"{prefix}{os.getpid()}").absolute()
-    place.mkdir()
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+def _require(raw: Raw, columns: tuple[str, ...], flag: str) -> None:
+    for column in columns:
+        if column not in raw.interactions.columns:
+            raise UserError(f"{flag}: the interactions have no {column}")
 
 
-def _put(place: Path, folder: Path, files: list[str]) -> None:
-    """Move the files into the dataset's folder, its card last: a card vouches for what lies beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    outdated = set((read_card(folder) or {"sha256": ()})["sha256"]) - set(files)
-    (folder / CARD).unlink(missing_ok=True)
-    for file in outdated:
-        (folder / file).unlink(missing_ok=True)
-    for file in files:
-        (place / file).replace(folder / file)
+_Steps = Iterator[tuple[str, Callable[["Table"], "Table"]]]
+
+
+def _steps(recipe: Recipe, raw: Raw) -> _Steps:
+    """Yield the filters that need no text, in their order, each with what it is called."""
+    yield "with user and item", filters.complete
+    if recipe.sample < 1:
+        keep = partial(filters.sample, share=recipe.sample, seed=recipe.seed)
+        yield f"sample of {recipe.sample:g} of the users", keep
+    if recipe.min_rating is not None and "rating" in raw.interactions.columns:
+        yield f"rating >= {recipe.min_rating:g}", partial(filters.rated, minimum=recipe.min_rating)
+    if recipe.duplicates != "all":
+        yield f"duplicates: {recipe.duplicates}", partial(filters.distinct, keep=recipe.duplicates)
+    if recipe.since or recipe.until:
+        _require(raw, ("timestamp",), "--since and --until")
+        since, until = seconds(recipe.since, "since"), seconds(recipe.until, "until")
+        name = f"from {recipe.since or 'the start'} to {recipe.until or 'the end'}"
+        yield name, partial(filters.within, since=since, until=until)
+
+
+def _steps_by_text(work: _Work, items: Table | None, columns: list[str]) -> _Steps:
+    """Yield the filters that look at the items' texts, or come after them."""
+    recipe, engine = work.recipe, work.engine
+    if recipe.min_text:
+        if items is None:
+            raise UserError("--min-text: there are no item texts; give --metadata")
+        keep = partial(filters.described, items=items, columns=columns, minimum=recipe.min_text)
+        yield f"at least {recipe.min_text} characters of text", keep
+    if recipe.kcore > 1:
+        core = partial(filters.k_core, k=recipe.kcore, compute=engine.step, size=engine.count)
+        yield f"{recipe.kcore}-core", core

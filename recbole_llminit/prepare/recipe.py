@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime, timezone
-from pathlib import Path
-from typing import Any
+from dataclasses import field
+from datetime import datetime, timezone
+from typing import Annotated, Any, Literal
 
-import yaml
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic.dataclasses import dataclass
 
 from recbole_llminit.dataset.places import PROPS
-from recbole_llminit.utils.errors import UserError, nearest
+from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.schema import STRICT, Number, checked
+from recbole_llminit.utils.yaml import read_mapping
 
-DUPLICATES = ("first", "last", "all")
-_NUMBERS = {"sample": float, "min_rating": float, "min_text": int, "kcore": int, "seed": int}
+_WRONG = "--{flag} '{value}' must be {expected}"
+_UNKNOWN = "'prepare' has no field '{field}'"
 
 
-@dataclass(frozen=True)
+def seconds(day: str | None, flag: str) -> float | None:
+    """Return the second since 1970 at which a day begins (UTC).
+
+    Raises:
+        UserError: If it is no day.
+    """
+    if day is None:
+        return None
+    try:
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        raise UserError(f"--{flag} '{day}' is no day; write it as 2014-01-31") from None
+
+
+def _day(value: Any, field: ValidationInfo) -> str | None:
+    """Return a day as text; YAML reads it as a date, or a year as a number."""
+    day = None if value is None else str(value)
+    seconds(day, str(field.field_name))
+    return day
+
+
+_Day = Annotated[str | None, BeforeValidator(_day)]
+
+
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
     """What ``prepare`` does; the filters run in the order they stand here.
 
@@ -46,11 +72,11 @@ class Recipe:
     reviews: str | None = None
     metadata: str | None = None
     path: str | None = None
-    sample: float = 1.0
-    min_rating: float | None = 4.0
-    duplicates: str = "first"
-    since: str | None = None
-    until: str | None = None
+    sample: Number = 1.0
+    min_rating: Number | None = 4.0
+    duplicates: Literal["first", "last", "all"] = "first"
+    since: _Day = None
+    until: _Day = None
     min_text: int = 0
     kcore: int = 5
     review_text: bool = False
@@ -67,42 +93,24 @@ class Recipe:
         Raises:
             UserError: With the value and what was expected.
         """
-        for flag, kind in _NUMBERS.items():
-            value = getattr(self, flag)
-            if value is not None and not isinstance(value, (int, kind)):
-                raise UserError(f"{flag} '{value}' must be {'a whole' if kind is int else 'a'} number")
-        if self.duplicates not in DUPLICATES:
-            raise UserError(f"--duplicates '{self.duplicates}' must be one of {', '.join(DUPLICATES)}")
         if not 0 < self.sample <= 1:
             raise UserError(f"--sample {self.sample} must be a share of the users above 0 and up to 1")
         for flag in ("min_text", "kcore"):
             if getattr(self, flag) < 0:
                 raise UserError(f"--{flag.replace('_', '-')} {getattr(self, flag)} must not be negative")
-        for flag in ("since", "until"):
-            seconds(getattr(self, flag), flag)
 
     def changed(self, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some fields in place of its own."""
-        return replace(self, **values)
+        """Return the recipe with some fields in place of its own.
 
-
-def seconds(day: str | None, flag: str) -> float | None:
-    """Return the second since 1970 at which a day begins (UTC).
-
-    Raises:
-        UserError: If it is no day.
-    """
-    if day is None:
-        return None
-    try:
-        return datetime.strptime(str(day), "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp()
-    except ValueError:
-        raise UserError(f"--{flag} '{day}' is no day; write it as 2014-01-31") from None
+        Raises:
+            UserError: With the value and what was expected.
+        """
+        return checked(Recipe, {**vars(self), **values}, wrong=_WRONG)
 
 
 def recipes() -> list[str]:
     """Return the names that have a recipe."""
-    return sorted(file.stem for file in (PROPS / "dataset").glob("*.yaml") if "prepare" in _read(file))
+    return sorted(file.stem for file in (PROPS / "dataset").glob("*.yaml") if "prepare" in read_mapping(file))
 
 
 def find_recipe(name: str) -> Recipe | None:
@@ -112,19 +120,7 @@ def find_recipe(name: str) -> Recipe | None:
         UserError: If it names a field that recipes don't have, or a value that makes no sense.
     """
     file = PROPS / "dataset" / f"{name}.yaml"
-    content = _read(file).get("prepare") if file.is_file() else None
-    if content is None:
+    fields = read_mapping(file).get("prepare") if file.is_file() else None
+    if fields is None:
         return None
-    known = [f.name for f in fields(Recipe)]
-    for key in content:
-        if key not in known:
-            raise UserError(f"{file}: 'prepare' has no field '{key}'." + nearest(key, known))
-    if "source" not in content:
-        raise UserError(f"{file}: 'prepare' has no 'source', the kind of raw data")
-    values: dict[str, Any] = {k: str(v) if isinstance(v, date) else v for k, v in content.items()}
-    return Recipe(**values)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
+    return checked(Recipe, fields, f"{file}: ", unknown=_UNKNOWN, wrong=_WRONG)

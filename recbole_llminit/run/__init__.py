@@ -1,5 +1,6 @@
-"""What happens around one run.
+"""Everything that happens before and after the training and evaluation of one run.
 
-Before it, `validate` reads the input and refuses what is wrong, and makes nothing; `materialize` prepares
-and encodes what is missing. After it, `record` writes the result file, with what `diagnostics` adds.
+Before it, `validate` checks the input without creating any file, and `materialize` prepares the dataset and
+encodes the item vectors if they are missing. After it, `record` writes the result file, to which
+`diagnostics` contributes.
 """

@@ -1,4 +1,4 @@
-"""Diagnostics of a run, which its keys ask for: metrics by group, each user's list, spectra of the tables."""
+"""Optional diagnostics of a run: metrics by group, each user's ranking, singular values of the embeddings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbole_llminit.utils.values import flag
 from recbole_llminit.utils.writing import replacing
 
 KEYS = ("group_metrics", "table_statistics", "save_users")
-_SHOWN = 10  # items of a user's list that are kept
+_SHOWN = 10  # length of the ranking that is saved for each user
 
 
 def check(config: Any) -> None:
@@ -23,8 +23,8 @@ def check(config: Any) -> None:
     Reads ``group_metrics``, ``table_statistics``, ``save_users``, ``result_file``, ``eval_args``.
 
     Raises:
-        UserError: If one is neither true nor false, or groups or users are asked for and the test does not
-            rank all items.
+        UserError: If a key is neither true nor false, ``group_metrics`` or ``save_users`` is set and the test
+            is no full ranking, or ``save_users`` is set without ``result_file``.
     """
     for key in KEYS:
         if config[key] is not None:
@@ -38,16 +38,22 @@ def check(config: Any) -> None:
 
 
 def diagnose(trainer: Any, train: Any, test: Any) -> dict[str, Any]:
-    """Return what ``group_metrics`` and ``table_statistics`` ask for, and write what ``save_users`` asks for.
+    """Return group metrics and embedding statistics for the result file, and write each user's ranking.
+
+    Reads ``group_metrics``, ``table_statistics``, ``save_users``, ``single_spec``, ``result_file``,
+    ``metrics``, ``topk``.
 
     Args:
-        trainer: The run's trainer, its best model loaded.
-        train: The training dataset; a sequential model's holds one row per item to be predicted, so the
-            first item of each sequence does not count.
-        test: The loader of the test.
+        trainer: The run's trainer, with its best model loaded.
+        train: The training dataset. That of a sequential model has one row per target item, so the first
+            item of each sequence is not counted.
+        test: The test's data loader.
+
+    Returns:
+        ``groups`` if ``group_metrics`` is set, and ``tables`` if ``table_statistics`` is.
     """
     config = trainer.config
-    if not config["single_spec"]:  # each process has a part of the users
+    if not config["single_spec"]:  # each of several processes ranks a part of the users only
         getLogger().warning(f"{', '.join(KEYS)} need a run of one process")
         return {}
     found: dict[str, Any] = {}
@@ -65,20 +71,20 @@ def diagnose(trainer: Any, train: Any, test: Any) -> dict[str, Any]:
 
 
 def users_file(result_file: Path) -> Path:
-    """Return the file of a run's users: beside its result file."""
+    """Return the file of a run's users, which lies beside its result file."""
     return result_file.with_suffix(".users.parquet")
 
 
 def save_users(users: pd.DataFrame, result_file: Path) -> None:
-    """Write a run's users in one step."""
+    """Write the table of a run's users to `users_file` in one step."""
     with replacing(users_file(result_file)) as temporary:
         users.to_parquet(temporary, index=False)
 
 
 def users_table(ranking: Ranking, train: Any, config: Any) -> pd.DataFrame:
-    """Return one row per user of the test: token, training history, items to be found, list, metrics.
+    """Return one row per test user: user, training history, target items, top ten items, and metrics.
 
-    Items are given as tokens; the list holds the first ten.
+    Users and items are given as tokens. Reads ``metrics``, ``topk``.
     """
     user_tokens, item_tokens = (train.field2id_token[name] for name in (train.uid_field, train.iid_field))
     history = train.inter_matrix(form="csr")

@@ -1,4 +1,4 @@
-"""The result file: what one run was and what it gave, as JSON."""
+"""Write the result file: the configuration of a run and its results, as JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _VERSIONS = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
 def install() -> None:
-    """Let RecBole's ``run_recbole`` write the result file of our runs."""
+    """Let RecBole's ``run_recbole`` write the result file in runs of this package."""
     wrap("recbole.quick_start.quick_start", "run_recbole", _recorded)
 
 
 def _recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``run_recbole``, and write ``result_file`` if the config names one.
 
-    Of several processes the first alone writes. Reads ``result_file``, ``local_rank``, ``offset``.
+    Of several processes, only the first writes. Reads ``result_file``, ``local_rank``, ``offset``.
     """
     start = perf_counter()
     with trainers() as made:
         returned = run(*args, **kwargs)
-    for trainer in made[:1]:  # a run has one; a plain RecBole run has none of ours
+    for trainer in made[:1]:  # a run has one trainer; a plain RecBole run makes no `PluginTrainer`
         config = trainer.config
         if config["result_file"] and config["local_rank"] + (config["offset"] or 0) == 0:
             write_json(_result(trainer, returned, start), Path(config["result_file"]))
@@ -41,14 +41,18 @@ def _recorded(run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _result(trainer: Any, returned: dict[str, Any], start: float) -> dict[str, Any]:
-    """Return a run's result; times in seconds, memory in bytes, counts without padding."""
+    """Return the content of the result file: times in seconds, memory in bytes, counts without padding.
+
+    Reads ``model``, ``dataset``, ``data_path``, ``protocol``, ``seed``, ``valid_metric`` and the keys of the
+    diagnostics, and stores the whole config.
+    """
     end, config = perf_counter(), trainer.config
     last = max(getattr(trainer, "train_loss_dict", None) or [int(getattr(trainer, "start_epoch", 1)) - 1])
     return {
         "model": config["model"],
         "dataset": config["dataset"],
         "data": _data(Path(config["data_path"])),
-        # Every protocol file names itself: what is still `auto` read none.
+        # Every protocol file sets `protocol` to its name, so a run with `auto` has read no such file.
         "protocol": "recbole" if config["protocol"] in (None, "auto") else config["protocol"],
         "counts": trainer.train_data._dataset.counts,
         "config": config.final_config_dict,
@@ -85,7 +89,10 @@ def _curve(trainer: Any) -> dict[str, Any]:
 
 
 def _diagnostics(trainer: Any) -> dict[str, Any]:
-    """Return what the keys of diagnostics ask for; looking at it loads pandas, so the keys come first."""
+    """Return the diagnostics that the config asks for.
+
+    Reads ``group_metrics``, ``table_statistics``, ``save_users``.
+    """
     from recbole_llminit.run import diagnostics
 
     if not any(trainer.config[key] for key in diagnostics.KEYS):
@@ -94,7 +101,7 @@ def _diagnostics(trainer: Any) -> dict[str, Any]:
 
 
 def _best_epoch(trainer: Any, last: int) -> int:
-    """Return the best epoch as RecBole logs it: the last validated one less the steps without gain."""
+    """Return the best epoch as RecBole logs it: the last validated one minus those without improvement."""
     step = int(getattr(trainer, "eval_step", 0))
     if step <= 0:
         return last
@@ -103,7 +110,7 @@ def _best_epoch(trainer: Any, last: int) -> int:
 
 
 def _data(folder: Path) -> dict[str, Any] | None:
-    """Return what the data card says the data are; None without a card."""
+    """Return the data's source, version, ``synthetic`` and hash from their card; None without a card."""
     from recbole_llminit.dataset.card import read_card
 
     card = read_card(folder)
@@ -117,7 +124,7 @@ def _versions() -> dict[str, str]:
 
 
 def _parameters(model: Any) -> int | None:
-    """Count the trainable numbers of a model; None for decision trees, which are no modules."""
+    """Count the trainable parameters of a model; None for decision trees, which are no torch modules."""
     if not hasattr(model, "parameters"):
         return None
     return int(sum(p.numel() for p in model.parameters() if p.requires_grad))

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a run's input, said before the run starts. Nothing is made here."""
+"""Check a run's input before the run starts. Nothing here creates a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_llminit.dataset.places import PROPS, prepared_names
+from recbole_llminit.dataset.places import PROPS, atomic_file, prepared_names
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.evaluation.batching import users_per_batch
 from recbole_llminit.plugin.properties import config_files
@@ -29,12 +29,12 @@ _SPLIT_KEYS = ("split", "group_by", "order")
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for.
+    """The input of one run.
 
     Attributes:
         config: RecBole's config.
-        files: The property files that it was read from, the weakest first.
-        given: The keys that the user gave, in files or as ``--key=value``.
+        files: The property files in the order of reading: a later one overrides earlier ones.
+        given: The keys and values that the user gave, in files or as ``--key=value``.
     """
 
     config: Any
@@ -43,7 +43,7 @@ class Request:
 
     @property
     def data_path(self) -> Path:
-        """The folder of datasets; RecBole adds the dataset's name to its own ``data_path``."""
+        """The folder of datasets, to which RecBole has added the dataset's name in the key ``data_path``."""
         return Path(self.config["data_path"]).parent
 
 
@@ -53,7 +53,7 @@ def read_request(
     """Read a run's property files and make its config.
 
     RecBole's ``Config`` reads the overrides from ``sys.argv``; they are passed here as well because
-    ``protocol`` decides which files there are.
+    ``protocol`` decides which files are read.
 
     Args:
         model: Any model's name.
@@ -62,7 +62,7 @@ def read_request(
         overrides: The user's ``--key=value``.
 
     Raises:
-        UserError: If there is no such model or file, a file is not YAML, or RecBole refuses a value.
+        UserError: If the model or a file does not exist, a file is not YAML, or RecBole refuses a value.
     """
     model_class(model)
     contents = {file: read_mapping(file) for file in map(_find_yaml, user_files)}
@@ -71,12 +71,12 @@ def read_request(
         given |= content
     given |= overrides
     files = config_files(model, dataset, str(given.get("protocol") or "auto"))
-    files += [str(file) for file, content in contents.items() if content]  # RecBole trips over empty ones
+    files += [str(file) for file, content in contents.items() if content]  # RecBole fails on an empty file
     return Request(_config(model, dataset, files), files, given)
 
 
 def _find_yaml(name: str) -> Path:
-    """Return a property file: as named, or the shipped one of that name (``props/reference.yaml``)."""
+    """Return the property file at the path `name`, or the shipped one (``props/reference.yaml``)."""
     for file in (Path(name), PROPS.parent / name, PROPS / name):
         if file.is_file():
             return file
@@ -90,19 +90,19 @@ def _config(model: str, dataset: str, files: list[str]) -> Any:
         return Config(model=model, dataset=dataset, config_file_list=files)
     except UserError:
         raise
-    except Exception as error:  # whatever RecBole raises here, the cause is a value it was given
+    except Exception as error:  # whatever RecBole raises here is due to a value that the user gave
         raise UserError(f"config: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def check_values(request: Request, nproc: int = 1) -> None:
     """Check the values of a run's keys, and warn of keys that nothing reads.
 
-    Reads ``resume``, ``result_file``, ``users_per_batch``, ``eval_args``, the keys of cold start and
-    diagnostics, and those that the model's spec names settings for.
+    Reads ``model``, ``resume``, ``result_file``, ``users_per_batch``, ``eval_args``, ``gpu_id``, ``use_gpu``,
+    the keys of cold start and diagnostics, and those that the `settings` of the model's spec check.
 
     Args:
         request: The run.
-        nproc: Processes on this machine, each with a GPU.
+        nproc: Number of processes on this machine; several need a GPU each.
 
     Raises:
         UserError: If a value would stop the run.
@@ -124,7 +124,7 @@ def check_values(request: Request, nproc: int = 1) -> None:
 
 @functools.cache
 def known_keys() -> set[str]:
-    """Return every config key that RecBole's files or code, or this package's files, name."""
+    """Return every config key that occurs in RecBole's files or code, or in this package's files."""
     import recbole
 
     keys = set(OWN_FLAGS)
@@ -148,7 +148,7 @@ def _warn_unknown(given: Iterable[str]) -> None:
 
 
 def _warn_partial_split(request: Request) -> None:
-    """RecBole replaces `eval_args` whole: naming only a mode loses the protocol's split."""
+    """Warn if the user's `eval_args`, which replaces the protocol's as a whole, leaves out its split."""
     if "eval_args" not in request.given:
         return
     own = request.config.external_config_dict["eval_args"]
@@ -161,7 +161,7 @@ def _warn_partial_split(request: Request) -> None:
 
 
 def _check_processes(config: Any, nproc: int) -> None:
-    """RecBole's processes need a GPU each: it speaks NCCL only."""
+    """Refuse more processes than GPUs: RecBole's processes need one each, since it supports NCCL only."""
     import torch
 
     gpus = len([gpu for gpu in str(config["gpu_id"]).split(",") if gpu]) if config["use_gpu"] else 0
@@ -171,16 +171,16 @@ def _check_processes(config: Any, nproc: int) -> None:
 
 
 def check_dataset(request: Request) -> None:
-    """Refuse a dataset that is not there, and name those that are.
+    """Refuse a dataset that does not exist, and name those that do.
 
     Reads ``dataset``, ``data_path``, ``benchmark_filename``.
 
     Raises:
-        UserError: If its interactions are not there.
+        UserError: If the dataset's file of interactions does not exist.
     """
     config = request.config
     folder, dataset = Path(config["data_path"]), config["dataset"]
-    if config["benchmark_filename"] or (folder / f"{dataset}.inter").is_file():
+    if config["benchmark_filename"] or atomic_file(folder, "inter").is_file():
         return
     there = prepared_names(request.data_path)
     raise UserError(
@@ -192,18 +192,18 @@ def check_dataset(request: Request) -> None:
 
 
 def check_vectors(request: Request) -> None:
-    """Refuse a table of vectors that is not there, if the model reads one.
+    """Refuse a table of vectors that does not exist, if the run reads one.
 
-    Reads ``llm_embedding``, ``dataset``, ``data_path``.
+    Reads ``model``, ``llm_embedding``, ``dataset``, ``data_path``.
 
     Raises:
-        UserError: If there is no such table; says which are there, and the command that makes one.
+        UserError: If the table does not exist; names those that do, and the command that makes one.
     """
     if reads_vectors(request):
         find_table(request.config)
 
 
 def reads_vectors(request: Request) -> bool:
-    """Tell whether the run reads a table of vectors."""
+    """Tell whether the run reads a table of vectors. Reads ``model``, ``llm_embedding``."""
     config = request.config
     return spec_of(config["model"]).reads_vectors and config["llm_embedding"] not in (None, "none")

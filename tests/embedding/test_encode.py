@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 
 from recbole_llminit import cli
-from recbole_llminit.dataset.card import DataCard
+from recbole_llminit.dataset.card import read_card
 from recbole_llminit.dataset.items import read_items, texts_hash, texts_in_order
+from recbole_llminit.dataset.places import SHIPPED
 from recbole_llminit.embedding import encoder as encoders
 from recbole_llminit.embedding import shards
 from recbole_llminit.embedding.encode import Job, encode
 from recbole_llminit.embedding.encoder import EncoderSettings, SentenceEncoder
 from recbole_llminit.embedding.table import VectorTable, load
-from recbole_llminit.initialize.selection import select
+from recbole_llminit.initialize import fit
 from recbole_llminit.utils.errors import UserError
 from tests.conftest import SHARED
 
@@ -59,8 +60,8 @@ def write_items(items: dict[str, tuple[str, str, str]] = ITEMS) -> Path:
 @pytest.fixture(autouse=True)
 def dataset(clean_place: None) -> None:
     write_items()
-    empty = {field.name: None for field in fields(DataCard)}
-    DataCard(**{**empty, "template": "{title}. {brand}"}).write(TABLE.with_name("card.json"))
+    card = replace(read_card(SHIPPED / "beauty-mini"), template="{title}. {brand}")
+    card.write(TABLE.with_name("card.json"))
 
 
 # With an encoder that is none.
@@ -477,7 +478,7 @@ def test_the_text_form_of_selected_dimensions(folder: Path, capsys: pytest.Captu
     assert "own.itememb: 28 items, 8 dimensions, float32" in capsys.readouterr().out
     text, card = load(TABLE.with_name("own.itememb")), load(TABLE).card
     assert text.ids == tuple(TEXTS)
-    np.testing.assert_array_equal(text.vectors, select(vectors, 8, "var"))
+    np.testing.assert_array_equal(text.vectors, fit(vectors, 8, "var")(vectors))
     assert (text.card.selection, text.card.dim) == ("var 8", 8)
     assert text.card.selected_from == card.vectors_sha256
     assert (text.card.encoder, text.card.texts_sha256) == (card.encoder, card.texts_sha256)
@@ -489,7 +490,7 @@ def test_the_text_form_of_selected_dimensions(folder: Path, capsys: pytest.Captu
 def test_every_selection_is_the_runs_own(folder: Path, how: str) -> None:
     vectors = vectors_of(folder, "--template={brand}", "--atomic", f"--select={how}", "--dim=5")
     text = load(TABLE.with_name("own.itememb"))
-    np.testing.assert_array_equal(text.vectors, select(vectors, 5, how))
+    np.testing.assert_array_equal(text.vectors, fit(vectors, 5, how)(vectors))
     assert text.card.selection == f"{how} 5"
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from recbole_llminit.dataset.places import SHIPPED
 from recbole_llminit.embedding.align import align
 from recbole_llminit.embedding.table import Card, VectorTable, card_path, load, save
 from recbole_llminit.utils.errors import UserError
@@ -93,6 +94,44 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     file.write_bytes(b"half a file")
     with pytest.raises(UserError, match="not a vector table"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"shine": 1}, "unknown field 'shine'"),
+        ({"dim": "768"}, "field 'dim' must be a whole number, not '768'"),
+        ({"prompt": 3}, "field 'prompt' must be text, not '3'"),
+        ({"own_limit": None}, "field 'own_limit' is missing or empty"),
+        ({"coverage": {"title": "1"}}, "field 'coverage.title' must be a number, not '1'"),
+    ],
+)
+def test_a_wrong_field_of_a_card_is_named_with_the_file(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    file = tmp_path / "x.safetensors"
+    save(TABLE, file)
+    card_path(file).write_text(json.dumps(json.loads(card_path(file).read_text()) | changes))
+    with pytest.raises(UserError) as error:
+        load(file)
+    assert str(error.value).startswith(f"{card_path(file)} is not the card of a vector table: {words}")
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*/*.safetensors")), ids=lambda file: file.parent.name)
+def test_the_shipped_cards_are_written_as_they_were_read(file: Path, tmp_path: Path) -> None:
+    table = load(file)
+    copy = tmp_path / file.name
+    save(table, copy)
+    np.testing.assert_array_equal(load(copy).vectors, table.vectors)
+    written = json.loads(card_path(copy).read_text())
+    assert written.pop("own_limit") is True  # a field that came after they were made
+    assert json.dumps(written, indent=2) + "\n" == card_path(file).read_text()
+
+
+def test_a_repeated_id_among_many_is_found_at_once() -> None:
+    ids = tuple(map(str, range(300_000)))
+    with pytest.raises(UserError, match="item '299998' occurs more than once"):
+        VectorTable.build((*ids, "299999", "299998"), np.zeros((300_002, 1), np.float32), CARD)
 
 
 @pytest.mark.parametrize(

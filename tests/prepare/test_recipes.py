@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 import tests.conftest as runs
 from recbole_llminit import cli
 from recbole_llminit.dataset.card import DataCard, read_card
-from recbole_llminit.dataset.places import ATOMIC_DATA
+from recbole_llminit.dataset.places import SHIPPED
 from recbole_llminit.prepare import recipe as recipes
 from recbole_llminit.prepare.recipe import Recipe, find_recipe
 from recbole_llminit.prepare.sources import SOURCES
@@ -53,7 +54,7 @@ def test_a_dataset_without_a_recipe_has_none() -> None:
 
 def test_the_shipped_shop_is_what_prepare_makes_now() -> None:
     made = prepared("beauty-mini")
-    shipped = ATOMIC_DATA / "beauty-mini"
+    shipped = SHIPPED / "beauty-mini"
     assert made.inter.encode() == (shipped / "beauty-mini.inter").read_bytes()
     assert made.item.encode() == (shipped / "beauty-mini.item").read_bytes()
     card = json.loads((shipped / "card.json").read_text())
@@ -98,8 +99,20 @@ def props(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("{source: table, kcor: 5}", "mine.yaml: 'prepare' has no field 'kcor'. Did you mean 'kcore'?"),
         ("{source: table, duplicates: some}", "--duplicates 'some' must be one of"),
         ("{source: table, since: 2014}", "'2014' is no day"),
-        ("{kcore: 5}", "source"),
-        ("{source: table, kcore: many}", "kcore"),
+        ("{kcore: 5}", "mine.yaml: field 'source' is missing"),
+        ("{source: table, kcore: many}", "mine.yaml: --kcore 'many' must be a whole number"),
+        ("{source: table, kcore: 2.5}", "mine.yaml: --kcore '2.5' must be a whole number"),
+        ("{source: table, kcore: null}", "mine.yaml: field 'kcore' is missing or empty"),
+        ("{source: table, seed: true}", "mine.yaml: --seed 'True' must be a whole number"),
+        ("{source: table, min_rating: four}", "mine.yaml: --min-rating 'four' must be a number"),
+        ("{source: table, sample: yes}", "mine.yaml: --sample 'True' must be a number"),
+        ("{source: table, template: 5}", "mine.yaml: --template '5' must be text"),
+        ("{source: table, columns: {user: 1}}", "mine.yaml: --columns.user '1' must be text"),
+        ("{source: table, columns: user}", "mine.yaml: --columns 'user' must be a mapping"),
+        ("{source: table, review_text: 1}", "mine.yaml: --review-text '1' must be true or false"),
+        ("{source: table, 5: 5}", "mine.yaml: 'prepare' has no field '5'"),
+        ("beauty", "mine.yaml: expected a mapping of fields, found 'beauty'"),
+        ("[", "mine.yaml is not YAML"),
         ("{source: tabel, reviews: o.csv}", "Did you mean 'table'?"),
     ],
 )
@@ -130,7 +143,12 @@ def test_a_recipe_may_hold_days_and_columns(props: Path) -> None:
 def test_a_card_is_read_back(tmp_path: Path) -> None:
     prepared("beauty-mini")
     card = read_card(Path("data/beauty-mini"))
-    assert {field.name for field in DataCard.__dataclass_fields__.values()} == set(card)
+    assert isinstance(card, DataCard)
+    assert asdict(card) == {
+        **json.loads(Path("data/beauty-mini/card.json").read_text()),
+        "files": card.files,
+        "counts": tuple(asdict(count) for count in card.counts),
+    }
     assert read_card(tmp_path) is None
     write("data/beauty-mini/card.json", '{"sha256": {}}')
     with pytest.raises(UserError, match="card.json is not the card of a prepared dataset"):
@@ -164,14 +182,14 @@ def test_a_run_prepares_its_dataset_once() -> None:
     argv = ["run", "--model=BPR", "--dataset=beauty", *(f"--{key}={value}" for key, value in keys.items())]
     assert cli.main([*argv, "--result_file=first.json"]) == 0
     card = read_card(Path("data/beauty"))
-    assert (card["source"], card["filters"]["kcore"], card["filters"]["min_rating"]) == ("amazon-2014", 5, 4)
-    assert card["command"] == "recbole-llminit prepare beauty --data-path data"
-    assert [file["url"].rpartition("/")[2] for file in card["files"]] == [
+    assert (card.source, card.filters["kcore"], card.filters["min_rating"]) == ("amazon-2014", 5, 4)
+    assert card.command == "recbole-llminit prepare beauty --data-path data"
+    assert [file.url.rpartition("/")[2] for file in card.files] == [
         "reviews_Beauty.json.gz",
         "meta_Beauty.json.gz",
     ]
     counts = json.loads(Path("first.json").read_text())["counts"]
-    assert counts == {key: card["counts"][-1][key] for key in ("users", "items", "interactions")}
+    assert counts == {key: getattr(card.counts[-1], key) for key in ("users", "items", "interactions")}
     before = {file.name: file.stat().st_mtime_ns for file in Path("data/beauty").glob("*.*")}
     shutil.rmtree("data/beauty/raw")
     assert cli.main([*argv, "--result_file=second.json"]) == 0

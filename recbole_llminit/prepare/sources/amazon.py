@@ -6,8 +6,7 @@ https://amazon-reviews-2023.github.io/. The 2014 metadata are Python literals, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recbole_llminit.prepare.engine import Engine
@@ -18,9 +17,12 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 
+_TEXTS = ("title", "brand", "categories", "description", "features")  # as we call them
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Where a release keeps what; `texts` goes from our column to theirs."""
+    """Where a release keeps what."""
 
     user: str
     item: str
@@ -28,20 +30,10 @@ class Layout:
     time: str
     ticks: int  # of `time`, a second
     review: str
-    texts: Mapping[str, str]
+    texts: tuple[str, ...]  # in the order of ours; the last may be absent
     parse: Parser = parse_json
 
 
-V2014 = Layout(
-    user="reviewerID",
-    item="asin",
-    rating="overall",
-    time="unixReviewTime",
-    ticks=1,
-    review="reviewText",
-    texts={"title": "title", "brand": "brand", "categories": "categories", "description": "description"},
-    parse=parse_literal,
-)
 V2018 = Layout(
     user="reviewerID",
     item="asin",
@@ -49,14 +41,9 @@ V2018 = Layout(
     time="unixReviewTime",
     ticks=1,
     review="reviewText",
-    texts={
-        "title": "title",
-        "brand": "brand",
-        "categories": "category",
-        "description": "description",
-        "features": "feature",
-    },
+    texts=("title", "brand", "category", "description", "feature"),
 )
+V2014 = replace(V2018, texts=("title", "brand", "categories", "description"), parse=parse_literal)
 V2023 = Layout(
     user="user_id",
     item="parent_asin",
@@ -64,13 +51,7 @@ V2023 = Layout(
     time="timestamp",
     ticks=1000,
     review="text",
-    texts={
-        "title": "title",
-        "brand": "store",
-        "categories": "categories",
-        "description": "description",
-        "features": "features",
-    },
+    texts=("title", "store", "categories", "description", "features"),
 )
 
 
@@ -80,14 +61,13 @@ def read(engine: Engine, inputs: Inputs, layout: Layout) -> Raw:
     Raises:
         UserError: If a file lacks the layout's fields or holds an unreadable line.
     """
-    return Raw(
-        _reviews(engine, inputs, layout), _items(engine, inputs, layout), dict.fromkeys(layout.texts, TEXT)
-    )
+    types = dict.fromkeys(_TEXTS[: len(layout.texts)], TEXT)
+    return Raw(_reviews(engine, inputs, layout), _items(engine, inputs, layout), types)
 
 
 def _reviews(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
     keys = (layout.user, layout.item, layout.rating, layout.time)
-    raw = json_table(engine, inputs.need("reviews"), (*keys, layout.review), keys, inputs, layout.parse)
+    raw = json_table(engine, inputs.files["reviews"], (*keys, layout.review), keys, inputs, layout.parse)
     return raw.select(
         user_id=raw[layout.user],
         item_id=raw[layout.item],
@@ -98,10 +78,9 @@ def _reviews(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
 
 
 def _items(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
-    fields = (layout.item, *layout.texts.values())
-    raw = json_table(engine, inputs.need("metadata"), fields, (layout.item,), inputs, layout.parse)
-    items = raw.select(
-        item_id=raw[layout.item], **{ours: raw[theirs] for ours, theirs in layout.texts.items()}
-    )
+    fields = (layout.item, *layout.texts)
+    raw = json_table(engine, inputs.files["metadata"], fields, (layout.item,), inputs, layout.parse)
+    texts = {ours: raw[theirs] for ours, theirs in zip(_TEXTS, layout.texts, strict=False)}
+    items = raw.select(item_id=raw[layout.item], **texts)
     # Some titles of 2018 are scripts of the crawled page; its documentation tells to drop them.
     return items.mutate(title=items.title.contains("getTime").ifelse(None, items.title))

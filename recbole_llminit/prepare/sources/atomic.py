@@ -22,7 +22,7 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
     Raises:
         UserError: If there is not one ``.inter`` file, or it lacks its ids.
     """
-    folder = inputs.need("path")
+    folder = inputs.files["path"]
     found = sorted(folder.glob("*.inter"))
     if len(found) != 1:
         raise UserError(f"{folder} holds {len(found)} .inter files; expected one")

@@ -6,7 +6,7 @@ import ast
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.files import Parser, first_record, parse_json, records
+from recbole_llminit.prepare.recipe import Recipe
 from recbole_llminit.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -28,36 +29,16 @@ class Inputs:
     """What the user or a recipe gave; files are local by now.
 
     Attributes:
-        name: The dataset's.
-        reviews: File of interactions.
-        metadata: File of items.
-        path: Folder of files.
-        columns: From ``user``, ``item``, ``rating``, ``timestamp`` to a table's own columns.
-        item_columns: From ``item`` and the names of text columns to an item table's own columns.
-        time_unit: ``seconds``, ``milliseconds`` or ``iso``, of a table's timestamps.
-        generate: Arguments of the synthetic world.
-        seed: Of everything random.
+        recipe: Names columns and units, and what is to be generated.
+        files: By role: ``reviews``, a file of interactions; ``metadata``, one of items; ``path``, a folder.
         skip_bad_lines: How many unreadable lines may be left out of each file.
         quiet: Show no progress bars.
     """
 
-    name: str
-    reviews: Path | None = None
-    metadata: Path | None = None
-    path: Path | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    item_columns: Mapping[str, str] = field(default_factory=dict)
-    time_unit: str = "seconds"
-    generate: Mapping[str, int] = field(default_factory=dict)
-    seed: int = 2020
-    skip_bad_lines: int = 0
-    quiet: bool = True
-
-    def need(self, role: str) -> Path:
-        """Return an input that the pipeline has made sure of."""
-        path: Path | None = getattr(self, role)
-        assert path is not None, role
-        return path
+    recipe: Recipe
+    files: Mapping[str, Path]
+    skip_bad_lines: int
+    quiet: bool
 
 
 @dataclass(frozen=True)

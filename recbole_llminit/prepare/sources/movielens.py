@@ -29,7 +29,7 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
     Raises:
         UserError: If none does, or a line is unreadable.
     """
-    folder = inputs.need("path")
+    folder = inputs.files["path"]
     name = next((name for name in _LAYOUTS if (folder / name).is_file()), None)
     if name is None:
         raise UserError(f"{folder} holds no MovieLens ratings: expected {' or '.join(_LAYOUTS)}")

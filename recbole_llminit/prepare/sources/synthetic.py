@@ -31,17 +31,8 @@ _ATTRIBUTES = (
 )
 _BRANDS = (
     *("Aurelle", "Brisa Bay", "Calendra", "Dewfield", "Elmira Rose", "Fjordglow", "Gildenleaf", "Halcyra"),
-    *(
-        "Ivoria",
-        "Junipéro",
-        "Kestrel & Moss",
-        "Lumenaire",
-        "Mirabelle Lane",
-        "Nordveil",
-        "Opaline",
-        "Petalworks",
-    ),
-    *("Quillara", "Rosmarin", "Solvane", "Tidewick"),
+    *("Ivoria", "Junipéro", "Kestrel & Moss", "Lumenaire", "Mirabelle Lane", "Nordveil", "Opaline"),
+    *("Petalworks", "Quillara", "Rosmarin", "Solvane", "Tidewick"),
 )
 _LOOKS = 5  # products a user looks at for a purchase
 _LOYAL = 0.85  # share of purchases of a liked type
@@ -58,7 +49,7 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
         UserError: If it describes none.
     """
     try:
-        interactions, items = generate(**inputs.generate, seed=inputs.seed)
+        interactions, items = generate(**inputs.recipe.generate, seed=inputs.recipe.seed)
     except TypeError:
         raise UserError(
             "a synthetic world needs its size: --generate users=300,items=250,interactions=5000, or "
@@ -103,9 +94,7 @@ class _Shop:
     """Items by their words: type (items,), two attributes (items, 2) and brand (items,), as numbers."""
 
     def __init__(self, items: int, types: int, rng: np.random.Generator) -> None:
-        self.type: Indices = (
-            np.arange(items) % types
-        )  # item i, i + types, ...: the types' items are evenly spaced
+        self.type: Indices = np.arange(items) % types  # items i, i + types, ... are of one type
         self.types = types
         first = rng.integers(len(_ATTRIBUTES), size=items)
         other = (first + rng.integers(1, len(_ATTRIBUTES), size=items)) % len(_ATTRIBUTES)

@@ -29,32 +29,31 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
     Raises:
         UserError: If a mapped or required column is missing, or the format is not known.
     """
-    items = _items(engine, inputs) if inputs.metadata else None
+    items = _items(engine, inputs) if "metadata" in inputs.files else None
     types = {column: TEXT for column in items.columns if column != "item_id"} if items is not None else {}
     return Raw(_interactions(engine, inputs), items, types)
 
 
 def _interactions(engine: Engine, inputs: Inputs) -> Table:
-    if unknown := set(inputs.columns) - set(_NAMES):
+    mapped = inputs.recipe.columns
+    if unknown := set(mapped) - set(_NAMES):
         raise UserError(f"--columns '{unknown.pop()}' must be one of {', '.join(_NAMES)}, as in user=uid")
-    file = inputs.need("reviews")
-    names = {**_NAMES, **inputs.columns}
+    file = inputs.files["reviews"]
+    names = {**_NAMES, **mapped}
     raw = _open(engine, file, inputs)
-    wanted = {
-        role: name for role, name in names.items() if role in ("user", "item") or role in inputs.columns
-    }
-    _require(file, wanted.values(), raw, "--columns")
+    wanted = [name for role, name in names.items() if role in ("user", "item") or role in mapped]
+    _require(file, wanted, raw, "--columns")
     columns = {"user_id": raw[names["user"]].cast("string"), "item_id": raw[names["item"]].cast("string")}
     if names["rating"] in raw.columns:
         columns["rating"] = number(raw[names["rating"]])
     if names["timestamp"] in raw.columns:
-        columns["timestamp"] = _seconds(raw[names["timestamp"]], inputs.time_unit)
+        columns["timestamp"] = _seconds(raw[names["timestamp"]], inputs.recipe.time_unit)
     return raw.select(**columns)
 
 
 def _items(engine: Engine, inputs: Inputs) -> Table:
-    file = inputs.need("metadata")
-    mapped = dict(inputs.item_columns)
+    file = inputs.files["metadata"]
+    mapped = dict(inputs.recipe.item_columns)
     item = mapped.pop("item", "item_id")
     if "item_id" in mapped:
         raise UserError(f"--item-columns item_id={mapped['item_id']}: the ids' column is named item=...")
