@@ -5,12 +5,15 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: help demo allmrec test lint compat clean
+PYTEST  = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal  # one thread each: tiny tensors
+
+.PHONY: help demo allmrec test test-all lint compat clean
 
 help:
 	@echo "make demo    train SGCL and LLMInitSGCL on ml-100k and print a table (minutes)"
 	@echo "make allmrec A-LLMRec end to end: DATASET=beauty-mini LLM=<hub name, folder or .gguf> KEYS='--epochs=5'"
-	@echo "make test    lint, types and tests"
+	@echo "make test    lint, types and tests (minutes)"
+	@echo "make test-all  and every case of what those sample: Spark, benchmarks"
 	@echo "make lint    lint and types alone"
 	@echo "make compat  a smoke test on several NumPy, SciPy, pandas and Python versions"
 	@echo "make clean   remove $(VENV) and what runs left behind"
@@ -52,9 +55,13 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow or not slow" -n 2  # one thread each: tiny tensors
+	$(PYTEST) -m "not thorough"
+
+test-all: lint
+	$(PYTEST) -m "thorough or not thorough"
 
 compat:
 	$(PYTHON) tests/compat_matrix.py

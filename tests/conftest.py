@@ -1,4 +1,4 @@
-"""Tiny worlds with a known truth, and the shortest way to a run on one of them."""
+"""Small synthetic datasets ("worlds") with known properties, and helpers that run models on them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ import pytest
 import recbole_llminit
 from recbole_llminit.embedding.table import Card, VectorTable, save
 
-hypothesis.settings.register_profile("patient", deadline=None)  # machines are shared and noisy
+hypothesis.settings.register_profile("patient", deadline=None)  # shared machines have noisy timings
 hypothesis.settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow tests first, so that at the end no worker runs a slow test while the others wait."""
+    items.sort(key=lambda item: not any(item.iter_markers(name="slow")))
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True)
 class World:
-    """A dataset in a folder of datasets, with its interactions, tokens and vectors."""
+    """A dataset on disk: the folder of datasets, its name, and its item tokens and vectors."""
 
     root: Path
     name: str
@@ -34,7 +40,7 @@ class World:
     vectors: np.ndarray  # (n_items, d_llm)
 
     def table(self, name: str = "all-mpnet-base-v2", **changes: Any) -> Path:
-        """Write (changed) vectors as a table of the dataset and return its file."""
+        """Write the vectors, or the `vectors` and `ids` in `changes`, as a table; return its file."""
         ids = changes.get("ids", self.tokens)
         vectors = changes.get("vectors", self.vectors).astype(np.float32)
         file = self.root / self.name / f"{name}.safetensors"
@@ -44,7 +50,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in an empty folder: RecBole writes logs and checkpoints there, and parses pytest's argv."""
+    """Run each test in an empty folder, to which RecBole writes, and without the argv of pytest."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["test"])
 
@@ -63,10 +69,11 @@ def write_world(root: Path, name: str, pairs: list[tuple[int, int]], vectors: np
 
 
 def checkerboard(root: Path, size: int = 12) -> World:
-    """Two blocks: even users have every even item, odd users every odd one; vectors name the block.
+    """Write a world of two blocks: even users have all even items, odd users all odd ones.
 
-    With one item withheld and the history masked, the withheld item is the only one of its block
-    left, so a model that starts from the vectors ranks it first before any training.
+    The vectors tell the two blocks apart. With one item held out and the history masked, the held-out item
+    is the only one left of the user's block, so that a model which is initialised from the vectors ranks
+    it first before any training.
     """
     pairs = [(u, i) for u in range(size) for i in range(size) if u % 2 == i % 2]
     vectors = np.full((size, 8), 0.01)
@@ -76,7 +83,7 @@ def checkerboard(root: Path, size: int = 12) -> World:
 
 
 def tastes(root: Path, users: int = 60, items: int = 40, each: int = 10, d_llm: int = 24) -> World:
-    """Users and items in four groups; users mostly take items of their group, in random order."""
+    """Write a world of four groups, where users mostly take items of their group, in random order."""
     rng = np.random.default_rng(7)
     group = np.arange(items) % 4
     pairs = []
@@ -113,7 +120,7 @@ def settings(world: World, **keys: Any) -> dict[str, Any]:
 
 
 def parts(model: str, world: World, protocol: str | None = None, **keys: Any) -> SimpleNamespace:
-    """Make what RecBole's quick start makes: config, dataset, loaders, model and trainer."""
+    """Make config, dataset, loaders, model and trainer as RecBole's quick start does."""
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_logger, init_seed
 
@@ -131,7 +138,7 @@ def parts(model: str, world: World, protocol: str | None = None, **keys: Any) ->
 
 
 def run(model: str, world: World, protocol: str | None = None, **keys: Any) -> dict[str, Any]:
-    """Run RecBole's `run_recbole` and return what the result file says."""
+    """Run RecBole's `run_recbole` and return the content of the result file."""
     from recbole.quick_start import run_recbole
 
     files = recbole_llminit.config_files(model, world.name, protocol)
@@ -141,10 +148,10 @@ def run(model: str, world: World, protocol: str | None = None, **keys: Any) -> d
 
 
 def novelties(root: Path, users: int = 160, d_llm: int = 16) -> World:
-    """Taste and text agree; each user's last item is new: nobody has taken it in training.
+    """Write a world where each user's last item is new: no user has it in training.
 
-    Four groups of 15 items, of which the last three are the new ones. A user takes items of one group.
-    A model of interactions alone knows nothing of a new item; its text names the group.
+    There are four groups of 15 items, of which the last three are new. A user takes items of one group, and
+    an item's vector tells its group. Interactions alone say nothing about a new item.
     """
     rng = np.random.default_rng(3)
     pairs = []
@@ -155,14 +162,14 @@ def novelties(root: Path, users: int = 160, d_llm: int = 16) -> World:
     return write_world(root, "novelties", pairs, vectors)
 
 
-# What a backbone needs to be small.
+# Keys that make a backbone small.
 SMALL: dict[str, Any] = {"n_heads": 2, "inner_size": 16, "n_layers": 1, "block_num": 1}
 SMALL |= {"mf_embedding_size": 4, "mlp_embedding_size": 4, "mlp_hidden_size": [4]}
 
 
 @dataclass
 class Trained:
-    """A world, and the checkpoint of each model that was asked for."""
+    """A world and the checkpoints of the models that were trained on it, each at its first use."""
 
     world: World
     folder: Path
@@ -191,7 +198,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def tiny_llm(folder: Path, family: str = "llama", context: int = 512) -> Path:
-    """Save a random language model of some family, and a tokeniser of letters, into a folder."""
+    """Save a language model with random weights, and a tokeniser of single bytes, into a folder."""
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -219,7 +226,7 @@ def tiny_llm(folder: Path, family: str = "llama", context: int = 512) -> Path:
 
 
 def evaluated_afresh(file: str, metric: str) -> list[str]:
-    """Return the model's name and its test metric as a process of its own finds them in a checkpoint."""
+    """Load a checkpoint in a new process, and return the model's name and its test metric."""
     code = (
         "import sys, recbole_llminit\n"
         "from recbole.quick_start import load_data_and_model\n"

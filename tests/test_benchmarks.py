@@ -34,6 +34,7 @@ def test_speed(tmp_path: Path) -> None:
         assert row["ratio_min"] == row["ratio_median"] == row["ratio_max"] > 0
 
 
+@pytest.mark.thorough
 def test_scale(tmp_path: Path) -> None:
     file = tmp_path / "scale.json"
     printed = program("scale", "--factors=1,2", "--steps=1", "--batches=1", f"--json={file}")
