@@ -1,1 +1,1 @@
-"""Programs that measure this project; `results/` holds what they printed."""
+"""Programs that measure this project; `results/` holds their output."""

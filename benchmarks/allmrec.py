@@ -1,9 +1,9 @@
-"""Compare the variants of A-LLMRec's first stage on one dataset: a backbone for each seed, then each variant.
+"""Compare variants of A-LLMRec's first stage on one dataset.
 
 Example: python -m benchmarks.allmrec --dataset=beauty-mini --seeds=2020,2021
 
-Runs that are done (their result file exists) are not repeated, so an interrupted comparison goes on
-where it stopped.
+For each seed, the backbone is trained first, and then each variant on it. Runs whose result file exists are
+not repeated, so that an interrupted comparison continues where it stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
-FAST = "--learning_rate=0.001"  # of the paper's grid; its 1e-4 takes hundreds of epochs
+FAST = "--learning_rate=0.001"  # a rate of the paper's grid; the paper's 1e-4 takes hundreds of epochs
 VARIANTS = {
     "mse": [FAST],
     "infonce": ["--config_files=props/allmrec/infonce.yaml", FAST],
@@ -31,7 +31,7 @@ METRICS = ("recall@10", "ndcg@10", "recall@50")
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Do the runs that are missing and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def row(name: str, results: list[dict]) -> list[str]:
-    """Return mean and standard deviation over the seeds, and what the runs cost."""
+    """Return a table row: mean and standard deviation over the seeds, parameters, best epochs, seconds."""
     scores = [[result["test"][metric] for result in results] for metric in METRICS]
     spread = [f"{np.mean(s):.4f} ± {np.std(s, ddof=1) if len(s) > 1 else 0:.4f}" for s in scores]
     epochs = ", ".join(str(result["best_epoch"]) for result in results)
@@ -63,7 +63,7 @@ def row(name: str, results: list[dict]) -> list[str]:
 
 
 def result(args: argparse.Namespace, overrides: list[str], name: str, seed: int) -> dict:
-    """Return a run's result file, making it if it does not exist."""
+    """Return the content of a run's result file, after doing the run if the file does not exist."""
     folder = args.output / args.dataset / str(seed)
     file = folder / f"{name.replace(', ', '-').replace(' ', '-')}.json"
     if not file.is_file():

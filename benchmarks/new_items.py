@@ -1,4 +1,4 @@
-"""Rank for the test users whose next item nobody has taken in training: ALLMRec beside its frozen backbone.
+"""Compare ALLMRec with its frozen backbone for test users whose target item is in no training interaction.
 
 Example: python -m benchmarks.new_items saved/allmrec/office-2014/2020/mse/ALLMRec-*.pth
 """
@@ -30,8 +30,8 @@ def main() -> None:
 
 @torch.no_grad()
 def measured(file: str) -> list[list[object]]:
-    """Return a row of the bridge and one of its backbone."""
-    from recbole.quick_start import load_data_and_model  # once the package is imported
+    """Return a table row for the backbone and one for the ALLMRec model of a checkpoint."""
+    from recbole.quick_start import load_data_and_model  # RecBole needs this package's repairs first
 
     config, bridge, _, train, _, test = load_data_and_model(file)
     backbone = load_frozen(config, "allmrec_backbone", train._dataset).model

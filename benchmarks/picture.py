@@ -1,9 +1,11 @@
-"""Draw gains over the base with their 95 % intervals: one panel a backbone, one block of rows a study.
+"""Draw gains over the baseline with their 95 % intervals.
+
+There is one panel for each dataset and model, and one block of rows for each study.
 
 Example: python -m benchmarks.picture "results/table1=rate 0.001" "results/initializers=own rates" \
     --output results/gains.svg
 
-The intervals are of the paired difference over seeds; one seed has a dot without one.
+The intervals are those of the paired difference over seeds; a gain from one seed has no interval.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ try:
 except ImportError:
     raise SystemExit("error: the picture needs matplotlib; pip install 'recbole-llminit[bench]'") from None
 
-_COLOURS = {True: "#1b7837", False: "#b2182b"}  # above and below the base
+_COLOURS = {True: "#1b7837", False: "#b2182b"}  # keyed by whether the gain is positive
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
                 f"error: two studies have the heading '{heading}'; give one another: FOLDER=HEADING"
             )
         blocks[heading] = _gains(Path(folder), args.protocol, args.metric)
-    mpl.rcParams["svg.hashsalt"] = "recbole_llminit"  # the same picture is the same file
+    mpl.rcParams["svg.hashsalt"] = "recbole_llminit"  # makes the file the same each time
     draw(blocks, args.metric).savefig(args.output, metadata={"Date": None}, bbox_inches="tight")
 
 
@@ -65,8 +67,8 @@ def draw(blocks: dict[str, pd.DataFrame], metric: str) -> Figure:
     """Return the figure.
 
     Args:
-        blocks: Heading -> comparisons of a study, of one protocol.
-        metric: Such as ``NDCG@10``.
+        blocks: For each study, its heading and its comparisons under one protocol.
+        metric: The metric of the gains, such as ``NDCG@10``.
     """
     rows = [
         (heading, name) for heading, table in blocks.items() for name in [None, *table["setting"].unique()]
@@ -87,10 +89,10 @@ def draw(blocks: dict[str, pd.DataFrame], metric: str) -> Figure:
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(left=False)
         axis.set_axisbelow(True)
-    axes[0].set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)  # puts the first row on top
     for (_, name), text in zip(rows, axes[0].get_yticklabels(), strict=True):
         text.set_fontweight("normal" if name else "bold")
-    figure.supxlabel(f"gain in {metric} over the base, %", fontsize=10)
+    figure.supxlabel(f"gain in {metric} over the baseline, %", fontsize=10)
     return figure
 
 

@@ -1,7 +1,8 @@
-"""SGCL as one would write it into RecBole: the rival of `benchmarks.speed`, after the paper's formula.
+"""A straightforward SGCL for RecBole, with which `benchmarks.speed` compares this project's.
 
-RecBole's LightGCN, pairwise batches whose negatives are not used, and a loss that exponentiates. Zhang et
-al., "SGCL: Unifying Self-Supervised and Supervised Learning for Graph Recommendation", RecSys 2025.
+It extends RecBole's LightGCN, gets pairwise batches whose negatives it does not use, and computes the loss
+by the paper's formula with explicit exponentials. Zhang et al., "SGCL: Unifying Self-Supervised and
+Supervised Learning for Graph Recommendation", RecSys 2025.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Prepare a generated file in the shape of Amazon 2023, beside a pandas program that does the same.
+"""Time `prepare` and an equivalent pandas program on a generated dataset in the layout of Amazon 2023.
 
 Example: python -m benchmarks.prepare --reviews 5000000 --rounds 1
 
-Both run in a process of their own, in turn; printed are rows a second of each, their ratio and the peak
-resident memory. The two results are compared row by row: they must be equal.
+The two programs take turns, each run in a new process. The output is the rows per second of each, their
+ratio, the peak resident memory, and whether the two programs wrote equal files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REVIEW = "I bought this for my sister and she uses it every day. The scent is l
 
 
 def main() -> None:
-    """Generate the files, run both programs, print the table."""
+    """Generate the files, run both programs and print the table; with ``--rival``, be the pandas program."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def compare(folder: Path, reviews: int, rounds: int) -> None:
-    """Run both programs in turn and print the table."""
+    """Run both programs in turn, compare their files and print the table."""
     files = generate(folder, reviews)
     ours = [sys.executable, "-m", "recbole_llminit.cli", "prepare", "big", "--source", "amazon-2023", "-q"]
     ours += ["--reviews", str(files[0]), "--metadata", str(files[1]), "--data-path", str(folder / "ours")]
@@ -72,7 +72,7 @@ def compare(folder: Path, reviews: int, rounds: int) -> None:
 
 
 def timed(command: list[str]) -> tuple[float, int]:
-    """Run a command; return its seconds and its peak resident memory in bytes."""
+    """Run a command; return its time in seconds and its peak resident memory in bytes."""
     start = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
@@ -83,7 +83,7 @@ def timed(command: list[str]) -> tuple[float, int]:
 
 
 def generate(folder: Path, reviews: int) -> tuple[Path, Path]:
-    """Write reviews and metadata of a synthetic shop in the layout of Amazon 2023, unless they are there."""
+    """Write reviews and metadata of a synthetic shop in the layout of Amazon 2023, unless they exist."""
     from recbole_llminit.prepare.sources.synthetic import generate as shop
 
     files = folder / f"reviews-{reviews}.jsonl", folder / f"meta-{reviews}.jsonl"
@@ -136,7 +136,7 @@ def _reviews(interactions: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 
 def with_pandas(reviews: Path, metadata: Path, folder: Path) -> None:
-    """Do what `prepare` does, as a pandas program would: all in memory, chunk by chunk where it can."""
+    """Prepare the dataset with pandas: the reviews are filtered in chunks, all else is done in memory."""
     columns = ["user_id", "parent_asin", "rating", "timestamp"]
     chunks = pd.read_json(reviews, lines=True, chunksize=200_000, convert_dates=False)
     table = pd.concat([chunk.loc[chunk.rating >= 4, columns] for chunk in chunks], ignore_index=True)

@@ -1,9 +1,9 @@
-"""Train A-LLMRec's second stage for some steps and rank 1 + 19 candidates before and after, beside others.
+"""Compare A-LLMRec's second stage, before and after some training steps, with its first stage and backbone.
 
 Example: python -m benchmarks.ranker --dataset=beauty-mini --stage1=saved/stage1 --llm=model.gguf --steps=50
 
-All rankers see the same users and candidates. ``mean`` orders titles by their mean log-likelihood over the
-tokens (``allmrec_length_penalty: 1``), ``sum`` by the total (0).
+All of them rank the same 1 + 19 candidates of the same users. The language model orders titles by their
+mean log-likelihood over the tokens (``mean``, ``allmrec_length_penalty: 1``) or by the total (``sum``, 0).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from recbole_llminit.dataset.places import PROPS
 from recbole_llminit.pretrained.checkpoint import find_checkpoint, load_frozen
 
 MODEL = "ALLMRecRanker"
-Ranks = dict[str, list[int]]  # of the target, from 0, for each user
+Ranks = dict[str, list[int]]  # for each ranker, the rank of each user's target item, from 0
 
 
 def main() -> None:
-    """Evaluate, train, evaluate and print the table."""
+    """Evaluate, train, evaluate again, and print the table after each evaluation."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def build(args: argparse.Namespace) -> Any:
-    """Make config, loaders, model and trainer, as RecBole's quick start does."""
+    """Make config, loaders, model and trainer as RecBole's quick start does."""
     keys = {"data_path": args.data_path, "allmrec_stage1": args.stage1, "allmrec_llm": args.llm}
     keys |= {"allmrec_train_users": args.steps * args.batch, "allmrec_eval_users": args.users}
     keys |= {"train_batch_size": args.batch, "candidates_file": str(args.candidates), "epochs": 1}
@@ -71,7 +71,7 @@ def build(args: argparse.Namespace) -> Any:
 
 
 def train(made: Any) -> None:
-    """Run the training and say what it took."""
+    """Train, and print the number of steps, the mean loss and the seconds."""
     start = perf_counter()
     made.trainer.fit(made.train, saved=True, show_progress=True)
     loss = made.trainer.train_loss_dict[0] / len(made.train)
@@ -79,7 +79,7 @@ def train(made: Any) -> None:
 
 
 def others(made: Any) -> dict[str, list[int]]:
-    """Return the ranks that the first stage and its backbone give, by their own scores."""
+    """Return the ranks by the scores of the first stage and of its backbone."""
     stage1 = made.model.stage1.model.to(made.config["device"])
     file = find_checkpoint(made.config, "allmrec_stage1")
     theirs = torch.load(file, weights_only=False)["config"]
@@ -94,7 +94,7 @@ def others(made: Any) -> dict[str, list[int]]:
 
 @torch.no_grad()
 def likelihoods(made: Any) -> Ranks:
-    """Return the ranks by the language model; one run over the titles serves both ways to normalise."""
+    """Return the ranks by the language model, for both normalisations from one run over the titles."""
     model = made.model.eval()
     model.settings = replace(model.settings, length_penalty=0.0)
     lengths = torch.tensor([len(target) for target in model.writer.targets])
@@ -107,13 +107,13 @@ def likelihoods(made: Any) -> Ranks:
 
 
 def ranked(scores: torch.Tensor, batch: tuple[Any, ...]) -> list[int]:
-    """Return the targets' ranks; RecBole puts the target first, and a tie counts against it."""
+    """Return the target items' ranks; RecBole puts the target first, and ties are ranked above it."""
     rows = batch[1]
     return [int((scores[rows == row][1:] >= scores[rows == row][0]).sum()) for row in rows.unique()]
 
 
 def table(found: Ranks) -> str:
-    """Return Hit@1, NDCG@5 and MRR with their standard errors over the users."""
+    """Return a table of Hit@1, NDCG@5 and MRR with their standard errors over the users."""
     rows = [["random (expected)", "0.0500", f"{sum(1 / np.log2(np.arange(5) + 2)) / 20:.4f}", "0.1799", ""]]
     for name, values in found.items():
         ranks = np.array(values)

@@ -1,10 +1,10 @@
-"""Grow the generated shop and print how time and memory grow with it.
+"""Measure time and memory on generated datasets of growing size, and print how they grow.
 
 Example: python -m benchmarks.scale --factors 1,10,100 --models LightGCN
 
-The world at factor 1 has 50,000 purchases of 5,600 users and 3,000 items; users, items and purchases grow
-alike, so that the mean degree stays. Every measurement is a process of its own. An epoch is the time of some
-steps times their number, an evaluation that of some batches times theirs.
+The dataset at factor 1 has 50,000 purchases of 5,600 users and 3,000 items; all three are multiplied by the
+factor, so that the mean degree stays the same. Each measurement runs in a new process. The times of an
+epoch and an evaluation are extrapolated from some training steps and some evaluation batches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ USERS, ITEMS, INTERACTIONS = 5_600, 3_000, 50_000  # at factor 1
 
 
 def main() -> None:
-    """Measure each factor in a process of its own and print the table."""
+    """Measure each factor and model in a new process and print two tables; with ``--child``, measure one."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("MODEL", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        sys.argv = sys.argv[:1]  # RecBole reads them
+        sys.argv = sys.argv[:1]  # RecBole would read the arguments
         with redirect_stdout(sys.stderr):
             found = measure(*args.child, args.steps, args.batches)
         print(json.dumps(found))
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def write_world(folder: Path, factor: int) -> None:
-    """Write the interactions of a generated world as RecBole's atomic file, in place of the one before."""
+    """Write a generated dataset's interactions as RecBole's atomic file, over those of the last factor."""
     from recbole_llminit.prepare.sources.synthetic import generate
 
     world, _ = generate(USERS * factor, ITEMS * factor, INTERACTIONS * factor)
@@ -72,7 +72,7 @@ def write_world(folder: Path, factor: int) -> None:
 
 
 def child(model: str, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Return what a process of its own measures."""
+    """Run `measure` in a new process and return its result."""
     command = [sys.executable, "-m", "benchmarks.scale", "--child", model, folder]
     command += ["--steps", str(args.steps), "--batches", str(args.batches)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -82,7 +82,10 @@ def child(model: str, folder: str, args: argparse.Namespace) -> dict[str, float]
 
 
 def measure(model: str, folder: str, steps: int, batches: int) -> dict[str, float]:
-    """Return sizes, seconds and memory of one model on the world in a folder."""
+    """Return the number of interactions, and times and peak memory of one model on the dataset in `folder`.
+
+    Times are in seconds, that of a training step in milliseconds; memory is in GiB.
+    """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
@@ -114,7 +117,7 @@ def measure(model: str, folder: str, steps: int, batches: int) -> dict[str, floa
 
 
 def growth(rows: list[dict[str, float]]) -> list[dict[str, object]]:
-    """Return how much each number grows from a factor to the next."""
+    """Return the ratio of each number to that at the factor before."""
     table = []
     for one, two in itertools.pairwise(rows):
         if one["model"] == two["model"]:

@@ -1,10 +1,10 @@
-"""Time plain RecBole and this project side by side, and print how many times as fast each phase is.
+"""Time plain RecBole and this project in turn, and print how many times as fast this project is.
 
 Example: python -m benchmarks.speed --dataset beauty-2014 --data-path data --json speed.json
 
-Every measurement is a child process; RecBole's and ours take turns, round after round, so that a machine
-whose speed drifts slows both. RecBole's child loads the repairs in compat.py, without which RecBole 1.2.1
-does not run on a current stack, and nothing else of this project.
+Each measurement runs in a new process. RecBole's and this project's take turns, round after round, so that
+a drift of the machine's speed affects both. RecBole's process loads the repairs in compat.py, without which
+RecBole 1.2.1 does not run with current libraries, and nothing else of this project.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PHASES = (
     "load_vectors",
     "peak_memory",
 )
-_OF_ONE_MODEL = {"start_up", "evaluate_default", "evaluate_tuned", "load_vectors"}  # the first named
+_OF_ONE_MODEL = {"start_up", "evaluate_default", "evaluate_tuned", "load_vectors"}  # for the first model
 
 
 def main() -> None:
-    """Run the children in turn and print the table."""
+    """Measure both sides in turn and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def child(side: str, model: str, phases: list[str], args: argparse.Namespace) -> dict[str, float]:
-    """Measure one model on one side in a process of its own; seconds, and bytes for the memory."""
+    """Measure one model on one side in a new process; return seconds, bytes for memory, and the device."""
     command = [sys.executable, "-m", "benchmarks.speed_child", side, model, args.dataset, args.data_path]
     command += [",".join(phases), str(args.steps), str(args.eval_users)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -76,7 +76,7 @@ def child(side: str, model: str, phases: list[str], args: argparse.Namespace) ->
 
 
 def ratios(phase: str, model: str, device: str, pairs: list[tuple[float, float]]) -> dict[str, object]:
-    """Return a row of the result: RecBole's time over ours, pair by pair, and both medians."""
+    """Return a row with the median, least and largest ratio of RecBole's value to this project's."""
     values = [theirs / ours for theirs, ours in pairs]
     return {
         "phase": phase,

@@ -1,4 +1,7 @@
-"""One side of one measurement of `benchmarks.speed`: prints the phases' seconds as a line of JSON."""
+"""Measure one side for `benchmarks.speed`, and print the seconds of each phase as a line of JSON.
+
+The side is ``theirs`` (plain RecBole) or ``ours`` (this project).
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 _OURS_ALONE = ("protocol", "llm_", "users_per_batch", "result_file", "resume", "data_path")
 _D_LLM = 768
-_TUNED_USERS = (256, 512, 1024)  # a step; what a careful user of RecBole would try
+_TUNED_USERS = (256, 512, 1024)  # users per step that a careful user of RecBole would try
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Do the measurement that the command line names."""
     side, model, dataset, data_path, phases, steps, users = sys.argv[1:]
-    sys.argv = sys.argv[:1]  # RecBole reads them
+    sys.argv = sys.argv[:1]  # RecBole would read the arguments
     with redirect_stdout(sys.stderr):
         install(side)
         found = measure(side, model, dataset, data_path, phases.split(","), int(steps), int(users))
@@ -34,7 +37,7 @@ def main() -> None:
 
 
 def install(side: str) -> None:
-    """Load this project; on RecBole's side its repairs alone, by a package without its `__init__`."""
+    """Import this project; on RecBole's side only its repairs, through a package with an empty `__init__`."""
     if side == "theirs":
         package = types.ModuleType("recbole_llminit")
         package.__path__ = [str(ROOT / "recbole_llminit")]
@@ -71,9 +74,9 @@ def settings(side: str, model: str, dataset: str, data_path: str, **keys: object
 def measure(
     side: str, model: str, dataset: str, data_path: str, phases: list[str], steps: int, users: int
 ) -> dict[str, object]:
-    """Return the seconds of each phase."""
+    """Return the seconds of each phase, the peak memory in bytes, and the device."""
     from recbole.data import create_dataset, data_preparation
-    from recbole.quick_start import run_recbole  # noqa: F401  # what a run imports
+    from recbole.quick_start import run_recbole  # noqa: F401  # a run imports it
     from recbole.utils import get_model, get_trainer, init_seed
 
     config = settings(side, model, dataset, data_path)
@@ -104,7 +107,7 @@ def measure(
 
 
 def timed(work: object) -> float:
-    """Return the seconds that a call takes, the device's work included."""
+    """Return the seconds that a call takes, including its work on a GPU."""
     import torch
 
     start = perf_counter()
@@ -115,7 +118,7 @@ def timed(work: object) -> float:
 
 
 def evaluate_tuned(side: str, config: object, trainer: object, valid: object) -> float:
-    """Time a validation; on RecBole's side with the best of some batch sizes, each tried after a warm-up."""
+    """Time a validation after a warm-up; on RecBole's side, return the best time of several batch sizes."""
     times = []
     for users in _TUNED_USERS if side == "theirs" else (None,):
         loader = valid
@@ -128,9 +131,9 @@ def evaluate_tuned(side: str, config: object, trainer: object, valid: object) ->
 
 
 def evaluate_default(side: str, config: object, trainer: object, valid: object, users: int) -> float:
-    """Time a validation at the default batch; RecBole's on its first users, scaled up.
+    """Time a validation at the default batch size; RecBole's is extrapolated from its first `users` users.
 
-    The scaling favours RecBole, whose collector slows down with every batch.
+    The extrapolation favours RecBole, whose collector slows down with every batch.
     """
     if side == "ours":
         return timed(lambda: trainer.evaluate(valid, load_best_model=False))
@@ -142,7 +145,7 @@ def evaluate_default(side: str, config: object, trainer: object, valid: object, 
 
 
 def shortened(loader: object, batches: int) -> object:
-    """Return a loader of the same class that stops after some batches; trainers ask for its class."""
+    """Return a loader that stops after some batches; it is a subclass, since trainers check the class."""
     short = copy.copy(loader)
     changes = {
         "__iter__": lambda self: itertools.islice(loader, batches),
@@ -153,7 +156,7 @@ def shortened(loader: object, batches: int) -> object:
 
 
 def load_vectors(side: str, model: str, dataset: str, data_path: str, data: object) -> float:
-    """Time the reading of random vectors for all items: our table, or RecBole's `.itememb` route."""
+    """Time the reading of random vectors for all items: from this project's table or RecBole's `.itememb`."""
     tokens = [str(token) for token in data.field2id_token[data.iid_field][1:]]
     vectors = np.random.default_rng(0).normal(size=(len(tokens), _D_LLM)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The command line: ``recbole-llminit <verb>``, and the run script's entry."""
+"""The command line ``recbole-llminit <verb>``; `run` is also the entry point of run_recbole_llminit.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``recbole-llminit``; return 0, or 2 if the input is wrong."""
+    """Run ``recbole-llminit`` and return the exit code.
+
+    It is 0 on success, 2 if the input is wrong, and 130 after a keyboard interrupt.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="recbole-llminit",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recbole_llminit.cli.arguments import add_data_path, add_quiet, config_keys, verb_parser
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.utils.errors import UserError
 
@@ -28,14 +29,14 @@ def experiment(argv: list[str]) -> None:
     """Run a study: many runs, compared over seeds with statistics."""
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
-    from recbole_llminit.experiment.orchestrate import conduct
+    from recbole_llminit.experiment.orchestrate import orchestrate
     from recbole_llminit.experiment.study import Study
 
     lists = {name: getattr(args, name) for name in ("datasets", "models", "settings", "protocols", "seeds")}
     study = Study.read(args.study).selected(_keys(parser, rest), args.base, **lists)
     sys.argv = sys.argv[:1]  # RecBole's config reads it; the keys of a run are in its own file
     with _terminated_as_interrupted():
-        failed = conduct(
+        failed = orchestrate(
             study,
             args.out,
             args.data_path,
@@ -69,24 +70,19 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="recbole-llminit experiment",
-        description="Run what is missing of a study; write its rows and a summary with statistics.",
-        epilog=_EXAMPLE,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "Run what is missing of a study; write its rows and a summary with statistics."
+    parser = verb_parser("recbole-llminit experiment", what, _EXAMPLE)
     parser.add_argument("study", help="name of a study in props/experiment/, or a YAML file")
     parser.add_argument("--jobs", default="auto", help="runs at once (auto: by cores and free memory)")
-    parser.add_argument("--data-path", type=Path, default=Path("atomic_data"), help="folder of datasets")
+    add_data_path(parser)
     parser.add_argument("--out", type=Path, default=Path("saved/experiment"), help="folder (%(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
     parser.add_argument("--summarise", action="store_true", help="train nothing; summarise what is there")
-    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but failures")
+    add_quiet(parser, "print nothing but failures")
     part = parser.add_argument_group("in place of the study's own")
     for name in ("datasets", "models", "protocols"):
         part.add_argument(f"--{name}", nargs="+", metavar="NAME")
-    part.add_argument("--settings", nargs="+", metavar="NAME", help="of the study's; its base always runs")
+    part.add_argument("--settings", nargs="+", metavar="NAME", help="of the study; the baseline always runs")
     part.add_argument("--base", metavar="NAME", help="the setting that the others are compared with")
     part.add_argument("--seeds", nargs="+", type=int, metavar="N")
     return parser
@@ -96,21 +92,16 @@ def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
     """Read the ``--key=value`` arguments as YAML would."""
     import yaml
 
-    from recbole_llminit.experiment.study import read_yaml
-    from recbole_llminit.run.validate import OWN_FLAGS
+    from recbole_llminit.utils.yaml import read_yaml
 
-    keys: dict[str, Any] = {}
-    for argument in rest:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not equals:
-            parser.error(f"argument '{argument}': write every key as --key=value")
+    for key in (argument.removeprefix("--").partition("=")[0] for argument in rest):
         if key in ("seed", "protocol", "model", "dataset", "data_path", "result_file"):
             raise UserError(
                 f"--{key} is the study's; use --seeds, --protocols, --models, "
                 "--datasets, --data-path or --out"
             )
-        if key in OWN_FLAGS:
-            raise UserError(f"argument '{argument}' is a flag of run, and no key of a config")
+    keys: dict[str, Any] = {}
+    for key, value in config_keys(parser, rest).items():
         try:
             keys[key] = read_yaml(value)
         except yaml.YAMLError:

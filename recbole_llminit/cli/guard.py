@@ -1,4 +1,4 @@
-"""Errors that the user can mend: one line and exit code 2, never a traceback."""
+"""Print errors that the user can fix as one line without a traceback, and exit with code 2."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, quota or file
 
 
 def guarded(command: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
-    """Turn an exception that the user can mend into one line and exit code 2."""
+    """Return a verb that prints errors which the user can fix as one line, and returns an exit code.
+
+    The code is 0 on success, 2 after such an error and 130 after a keyboard interrupt. Any other exception
+    is raised.
+    """
 
     def run_guarded(argv: list[str]) -> int:
         try:
@@ -47,7 +51,7 @@ def _fail(message: str) -> int:
 
 
 def _explain(error: Exception) -> str | None:
-    """Return one line about an error that the user can mend, or None for any other."""
+    """Return one line about an error that the user can fix, or None for any other error."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ImportError):
@@ -62,7 +66,7 @@ def _explain(error: Exception) -> str | None:
 
 
 def _missing(error: ImportError) -> str:
-    """Say which package is missing and how to install it; let other import errors through."""
+    """Return which package is missing and how to install it; raise an error about any other module again."""
     name = (error.name or "").partition(".")[0]
     if name == "recbole":
         return "RecBole is not installed: pip install --no-deps recbole==1.2.1"
@@ -76,7 +80,11 @@ def _missing(error: ImportError) -> str:
 
 
 def _host_error(error: ValueError) -> str | None:
-    """Explain an error that RecBole raises about the user's data while it loads and splits it."""
+    """Explain a ValueError of RecBole about the user's data or keys; return None for any other.
+
+    A known message is explained in this package's words. Another one is returned as it is if it was raised
+    in RecBole's data or config modules.
+    """
     message = " ".join(str(error).split())
     known = {
         "Some feat is empty": "the filters leave no interaction: loosen user_inter_num_interval, "
@@ -94,7 +102,7 @@ def _host_error(error: ValueError) -> str | None:
 
 
 def _child_error(message: str) -> str | None:
-    """Return what a process started by ``--nproc`` says of the user's input, from its traceback."""
+    """Return the `UserError` message in the traceback of a process that ``--nproc`` started, or None."""
     last = message.strip().splitlines()[-1] if message.strip() else ""
     name, found, text = last.partition("UserError: ")
     return text if found and name.startswith("recbole_llminit.") else None

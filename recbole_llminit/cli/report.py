@@ -1,16 +1,17 @@
-"""The verbs that show results."""
+"""The verb that shows results: report."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from recbole_llminit.cli.arguments import verb_parser
 from recbole_llminit.cli.guard import guarded
 from recbole_llminit.utils.errors import UserError
 
 _EXAMPLE = """examples:
   %(prog)s saved/demo/*.json                           print a table
-  %(prog)s host.json var.json --html report.html       and write a page; plain models are the base
+  %(prog)s host.json var.json --html report.html       and write a page; plain models are the baseline
   %(prog)s saved/experiment/table1                     the page of a study, in its folder"""
 
 _METRICS = "Recall@10,NDCG@10"
@@ -19,13 +20,8 @@ _METRICS = "Recall@10,NDCG@10"
 @guarded
 def report(argv: list[str]) -> None:
     """Print a table of result files, or write a page about them or about a study."""
-    parser = argparse.ArgumentParser(
-        prog="recbole-llminit report",
-        description="Print a table of result files; write one HTML page about them, or about a study.",
-        epilog=_EXAMPLE,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "Print a table of result files; write one HTML page about them, or about a study."
+    parser = verb_parser("recbole-llminit report", what, _EXAMPLE)
     parser.add_argument("results", nargs="+", type=Path, help="files of --result_file, or a study's folder")
     parser.add_argument("--metrics", help=f"of files, comma-separated ({_METRICS}); a study names its own")
     parser.add_argument("--html", type=Path, help="write a page about these files")

@@ -1,4 +1,4 @@
-"""The verb that trains and evaluates one model: run. What `tune` shares with it stands here too."""
+"""The verb ``run``, which trains and evaluates one model, and functions that the verb ``tune`` uses too."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def training_parser(prog: str, description: str, examples: str) -> argparse.Argu
 
 
 def overrides_of(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, str]:
-    """Read the ``--key=value`` arguments that are to win over every property file.
+    """Read the ``--key=value`` arguments, which override every property file.
 
     Raises:
-        UserError: If one is a flag of ``run``, or RecBole could not tell its key from its value.
+        UserError: If a key is a flag of ``run``, or a value holds ``=``, which RecBole can't parse.
     """
     overrides = config_keys(parser, rest)
     for key, value in overrides.items():
@@ -38,21 +38,24 @@ def overrides_of(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, 
 
 
 def ready_files(args: argparse.Namespace, overrides: dict[str, str], nproc: int = 1) -> list[str]:
-    """Check the input, make what is missing, and return the property files.
+    """Check the input, make data that are missing, and return the property files.
 
-    RecBole's config reads the overrides from ``sys.argv``, where they are put.
+    The overrides are put into ``sys.argv``, from where RecBole's config reads them.
 
     Args:
-        args: What `training_parser` read.
+        args: The arguments that `training_parser` parsed.
         overrides: The user's ``--key=value``.
-        nproc: Processes on this machine.
+        nproc: Number of processes on this machine.
+
+    Raises:
+        UserError: If the input has a mistake that would stop the run, or if the data can't be made.
     """
     from recbole_llminit.run.materialize import ready
 
     if args.quiet:
         overrides = {"state": "WARNING", "show_progress": "False"} | overrides
     sys.argv = [sys.argv[0], f"--model={args.model}", f"--dataset={args.dataset}"]
-    # `auto` is a question; the answer is the name that the protocol's file gives itself.
+    # `auto` must not override the key `protocol`, which the protocol's file sets to its name.
     answered = {k: v for k, v in overrides.items() if (k, v) != ("protocol", "auto")}
     sys.argv += [f"--{key}={value}" for key, value in answered.items()]
     return ready(args.model, args.dataset, args.config_files.split(), overrides, nproc)

@@ -1,4 +1,4 @@
-"""The verb that searches hyper-parameters: tune."""
+"""The verb ``tune``, which searches hyper-parameters."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def tune(argv: list[str]) -> None:
 
 
 def _write_search(search: Any, args: argparse.Namespace) -> None:
-    """Write the best values and what validation gave each trial; the test is nobody's to choose by."""
+    """Write the best values and each trial's validation score as JSON.
+
+    Test scores are left out, so that nobody selects hyper-parameters by them.
+    """
     from recbole_llminit.utils.writing import write_json
 
     trials = {params: result["best_valid_score"] for params, result in search.params2result.items()}

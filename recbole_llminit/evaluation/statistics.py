@@ -5,7 +5,9 @@ The distributions and tests are SciPy's; Holm's step-down is not in SciPy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,38 +25,82 @@ def half_width(values: Values) -> float:
     return float(stats.sem(values) * stats.t.ppf((1 + LEVEL) / 2, n - 1))
 
 
-def paired_p(values: Values, base: Values) -> float:
+def paired_p(values: Values, baseline: Values) -> float:
     """Return the two-sided p of a paired t-test; NaN for fewer than two pairs or no difference at all.
 
     Args:
         values: (n,) one value per seed, or per user.
-        base: (n,) the base's value for the same.
+        baseline: (n,) the baseline's value for the same.
     """
-    difference = np.asarray(values, dtype=float) - np.asarray(base, dtype=float)
+    difference = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     if len(difference) < 2 or not difference.any():
         return float("nan")
-    return float(stats.ttest_rel(values, base).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of equal differences, whose p is 0 or close to it
+        return float(stats.ttest_rel(values, baseline).pvalue)
 
 
-def gain(values: Values, base: Values) -> float:
-    """Return by how many percent the mean is above the base's."""
-    mean = float(np.mean(base))
+def gain(values: Values, baseline: Values) -> float:
+    """Return by how many percent the mean is above the baseline's; NaN for a baseline of 0."""
+    mean = float(np.mean(baseline))
     return 100 * (float(np.mean(values)) - mean) / mean if mean else float("nan")
 
 
-def gain_half(values: Values, base: Values) -> float:
-    """Return half the 95 % t-interval of the paired difference, in percent of the base's mean.
+def gain_half(values: Values, baseline: Values) -> float:
+    """Return half the 95 % t-interval of the paired difference, in percent of the baseline's mean.
 
-    NaN for fewer than two pairs, no difference at all, or a base of 0. The base's mean is taken as it is:
-    its own uncertainty is no part of the interval.
+    NaN for fewer than two pairs, no difference at all, or a baseline of 0. The baseline's mean is taken as
+    it is: its own uncertainty is no part of the interval.
 
     Args:
         values: (n,) one value per seed.
-        base: (n,) the base's value for the same.
+        baseline: (n,) the baseline's value for the same.
     """
-    mean = float(np.mean(base))
-    difference = np.asarray(values, dtype=float) - np.asarray(base, dtype=float)
+    mean = float(np.mean(baseline))
+    difference = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     return 100 * half_width(difference) / mean if mean and difference.any() else float("nan")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A setting beside its baseline, over the seeds that both have; every number is NaN without a seed.
+
+    Attributes:
+        seeds: Those that both have.
+        mean: Of the setting.
+        baseline: Mean of the baseline.
+        gain: Percent by which the mean is above the baseline's.
+        half: Half the 95 % interval of the gain, as `gain_half` has it.
+        p: Of a paired t-test over the seeds.
+    """
+
+    seeds: tuple[int, ...]
+    mean: float
+    baseline: float
+    gain: float
+    half: float
+    p: float
+
+
+def compare_seeds(ours: Mapping[int, float], baseline: Mapping[int, float]) -> Comparison:
+    """Compare a setting with its baseline over the seeds that both have.
+
+    Args:
+        ours: Seed -> the setting's value.
+        baseline: Seed -> the baseline's value.
+    """
+    seeds = tuple(seed for seed in ours if seed in baseline)
+    if not seeds:
+        return Comparison((), *[float("nan")] * 5)
+    values, others = [ours[seed] for seed in seeds], [baseline[seed] for seed in seeds]
+    return Comparison(
+        seeds,
+        mean=float(np.mean(values)),
+        baseline=float(np.mean(others)),
+        gain=gain(values, others),
+        half=gain_half(values, others),
+        p=paired_p(values, others),
+    )
 
 
 def holm(p_values: Values) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Conduct a study: check it, search hyper-parameters, train what is missing, write rows and summary.
+"""Carry out a study: check it, search hyper-parameters, train what is missing, write rows and summary.
 
 In the folder ``out``: ``runs/`` holds one result file per run and is shared by all studies, so that a run
 that two of them name is trained once; ``searches/`` holds the searches; ``<study>/`` its rows and summary.
@@ -15,23 +15,18 @@ from typing import Any
 
 import yaml
 
+from recbole_llminit.experiment.grid import Cell, Run, cells, with_best
+from recbole_llminit.experiment.keys import DIAGNOSTICS, carried_keys
 from recbole_llminit.experiment.rows import refuse_mixed, row_of, write_rows
 from recbole_llminit.experiment.runner import Job, carry_out, workers
-from recbole_llminit.experiment.study import Cell, Run, Study, cells, read_yaml, with_best
+from recbole_llminit.experiment.study import Study
 from recbole_llminit.experiment.summary import write_summary
-from recbole_llminit.run.materialize import say
 from recbole_llminit.utils.errors import UserError
-from recbole_llminit.utils.writing import replacing
-
-# What a run of a study tells besides its metrics; no part of what it is, so not of its id either.
-_WATCHED = {"group_metrics": True, "table_statistics": True, "save_users": True, "show_progress": False}
-_OF_FULL_RANKING = ("group_metrics", "save_users")
-# Keys whose values may be paths: a run works in a folder of its own.
-_FILES = ("protocol", "llm_embedding", "candidates_file")
-_FOLDERS = ("backbone", "stage1", "first", "llm", "text_encoder")  # or files; after `allmrec_`
+from recbole_llminit.utils.progress import say
+from recbole_llminit.utils.writing import write_text
 
 
-def conduct(
+def orchestrate(
     study: Study,
     out: Path,
     data_path: Path,
@@ -42,7 +37,7 @@ def conduct(
     train: bool = True,
     quiet: bool = False,
 ) -> dict[str, str]:
-    """Carry out what is missing of a study and summarise what is there.
+    """Train what is missing of a study and summarise what is there.
 
     Args:
         study: What to compare.
@@ -60,7 +55,7 @@ def conduct(
     Raises:
         UserError: If the study, its models, settings or data are wrong; nothing has run then.
     """
-    workers(jobs, 1)  # a wrong number is said before the work
+    workers(jobs, 1)  # refuses a wrong number before any work is done
     out, data_path = out.resolve(), data_path.resolve()
     missing = _missing_models(study)
     if missing:
@@ -72,10 +67,10 @@ def conduct(
     if dry_run:
         _list_jobs([*searches.values(), *(_run_job(cell.run, out, data_path) for cell in table)], searches)
         return {}
-    failed, wanted = _all(list(searches.values()), out, jobs, quiet) if train else {}, len(table)
-    table = [cell if found is None else with_best(cell, found) for cell, found in _tuned(table, searches)]
+    wanted, failed = len(table), _all(list(searches.values()), out, jobs, quiet) if train else {}
+    table = _tuned(table, searches)
     if train:
-        _rows(study, table, out, data_path)  # what is there already must fit before hours are spent
+        _rows(study, table, out, data_path)  # results of other data are refused before hours are spent
         failed |= _all([_run_job(cell.run, out, data_path) for cell in table], out, jobs, quiet)
     rows = _rows(study, table, out, data_path)
     if not (rows or train):
@@ -98,19 +93,12 @@ def _summarise(
 ) -> None:
     """Write rows, the study as it was carried out, and the summary."""
     write_rows(rows, folder)
-    with replacing(folder / "study.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(study.as_dict(), sort_keys=False), encoding="utf-8")
+    write_text(yaml.safe_dump(study.as_dict(), sort_keys=False), folder / "study.yaml")
     best = {
-        ", ".join([*what[:4], *(f"{key} {value}" for key, value in what[4])]): _best(job)
-        for what, job in searches.items()
-        if job.result.is_file()
+        ", ".join([*what[:4], *(f"{key} {value}" for key, value in what[4])]): values
+        for what, values in _best(searches).items()
     }
     write_summary(study, folder, command, best)
-
-
-def _best(job: Job) -> dict[str, Any]:
-    best: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))["best"]
-    return best
 
 
 def _all(todo: list[Job], out: Path, jobs: str, quiet: bool) -> dict[str, str]:
@@ -133,44 +121,15 @@ def _missing_models(study: Study) -> list[str]:
 
 def _check(table: Sequence[Cell], data_path: Path) -> None:
     """Check every setting once before hours are spent, and make the data and vectors that are missing."""
-    from recbole_llminit.run.validate import checked_files
+    from recbole_llminit.run.materialize import ready
 
     first = {json.dumps([c.run.model, c.search], default=str): c.run for c in reversed(table)}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys.yaml"
         for run in reversed(first.values()):
-            keys = {**_carried_keys(run, data_path), "result_file": str(Path(folder) / "result.json")}
+            keys = {**carried_keys(run, data_path), "result_file": str(Path(folder) / "result.json")}
             file.write_text(yaml.safe_dump(keys), encoding="utf-8")
-            checked_files(run.model, run.dataset, [str(file)], {})
-
-
-def _carried_keys(run: Run, data_path: Path) -> dict[str, Any]:
-    """Return a run's keys for a process in another folder."""
-    paths = {
-        key: str(Path(value).resolve())
-        for key in (*_FILES, *(f"allmrec_{name}" for name in _FOLDERS))
-        if isinstance(value := run.keys.get(key), str) and _is_path(key, Path(value))
-    }
-    return {**_watched(run), **run.keys, **paths, "data_path": str(data_path)}
-
-
-def _watched(run: Run) -> dict[str, Any]:
-    """Return what a run tells; of a sampled evaluation not what only a full ranking can."""
-    mode = _eval_args(run).get("mode", "full")
-    test = mode.get("test", mode.get("valid", "full")) if isinstance(mode, dict) else mode  # as RecBole
-    return {key: value for key, value in _WATCHED.items() if test == "full" or key not in _OF_FULL_RANKING}
-
-
-def _eval_args(run: Run) -> dict[str, Any]:
-    """Return the run's own, or those of the protocol's file; the shipped protocols rank all items."""
-    file = Path(str(run.keys["protocol"]))
-    named = read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return run.keys.get("eval_args") or (named or {}).get("eval_args") or {}
-
-
-def _is_path(key: str, value: Path) -> bool:
-    """Tell a path from a name; candidates are drawn into a file that is not there yet."""
-    return key == "candidates_file" or value.is_file() or (key not in _FILES and value.is_dir())
+            ready(run.model, run.dataset, [str(file)], {})
 
 
 def _result(out: Path, run: Run) -> Path:
@@ -179,7 +138,7 @@ def _result(out: Path, run: Run) -> Path:
 
 def _run_job(run: Run, out: Path, data_path: Path) -> Job:
     result = _result(out, run)
-    keys = {**_carried_keys(run, data_path), "result_file": str(result)}
+    keys = {**carried_keys(run, data_path), "result_file": str(result)}
     flags = (f"--model={run.model}", f"--dataset={run.dataset}", "--quiet")
     return Job(run.id, "run", flags, keys, result)
 
@@ -199,24 +158,24 @@ def _search_job(run: Run, space: dict[str, list[Any]], out: Path, data_path: Pat
     lines = "".join(f"{key} choice {values!r}\n" for key, values in space.items())  # read by eval
     searched = Run(run.model, run.dataset, {**run.keys, "searched": lines})
     result = out / "searches" / f"{searched.id}.json"
-    watched = dict.fromkeys(("group_metrics", "table_statistics", "save_users"), False)
     flags = (f"--model={run.model}", f"--dataset={run.dataset}", "--quiet", f"--output_file={result}")
     points = math.prod(map(len, space.values()))  # all of them: no stop before the best one
     space_flags = ("--params_file=space.test", "--algo=exhaustive", f"--early_stop={points}")
-    keys = {**_carried_keys(run, data_path), **watched}
+    keys = {**carried_keys(run, data_path), **dict.fromkeys(DIAGNOSTICS, False)}
     return Job(searched.id, "tune", (*flags, *space_flags), keys, result, {"space.test": lines})
 
 
-def _tuned(table: Sequence[Cell], searches: dict[Any, Job]) -> list[tuple[Cell, dict[str, Any] | None]]:
-    """Pair each cell with the best values that its search found; cells whose search failed are left out."""
-    paired: list[tuple[Cell, dict[str, Any] | None]] = []
-    for cell in table:
-        job = searches.get(cell.search)
-        if job is None:
-            paired.append((cell, None))
-        elif job.result.is_file():
-            paired.append((cell, _best(job)))
-    return paired
+def _best(searches: dict[Any, Job]) -> dict[Any, dict[str, Any]]:
+    """Return the best values of the searches that are done."""
+    done = {what: job.result for what, job in searches.items() if job.result.is_file()}
+    return {what: json.loads(file.read_text(encoding="utf-8"))["best"] for what, file in done.items()}
+
+
+def _tuned(table: Sequence[Cell], searches: dict[Any, Job]) -> list[Cell]:
+    """Return the cells with the best values of their searches; those whose search failed are left out."""
+    best = _best(searches)
+    kept = [cell for cell in table if cell.search in best or cell.search not in searches]
+    return [with_best(cell, best.get(cell.search, {})) for cell in kept]
 
 
 def _list_jobs(jobs: Sequence[Job], searches: dict[Any, Job]) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import yaml
+from markupsafe import Markup
 
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
-from recbole_llminit.experiment.summary import NOTES, compare, explained, shown
+from recbole_llminit.experiment.summary import NOTES, compare, shown
 from recbole_llminit.report import figures
-from recbole_llminit.report.build import parts_of, write
+from recbole_llminit.report.build import Parts, parts_of, write
 from recbole_llminit.report.entries import of_rows
-from recbole_llminit.report.page import table_of
+from recbole_llminit.report.page import render, table_of
 from recbole_llminit.report.table import label
 
 
@@ -24,19 +24,20 @@ def report_study(folder: Path) -> Path:
     Raises:
         UserError: If the folder holds no study.
     """
-    rows = read_rows(folder)
-    study = Study(**yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8")))
-    runs = folder.parent / "runs"
+    rows, runs = read_rows(folder), folder.parent / "runs"
+    study = Study.read(str(folder / "study.yaml"))
     table = compare(study, rows, runs)
-    headline = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
+    parts: Parts = [(title, table_of(head, lines)) for title, head, lines in shown(study, table)]
+    parts += _sweeps(study, table)
     entries = of_rows(rows, runs, study.base, list(study.vary))
-    parts = [*headline, *_sweeps(study, table), *parts_of(entries, study.group_metric.lower())]
+    parts += parts_of(entries, study.group_metric.lower())
     if (folder / NOTES).is_file():
-        parts.append(explained((folder / NOTES).read_text(encoding="utf-8").splitlines()))
+        lines = (folder / NOTES).read_text(encoding="utf-8").splitlines()
+        parts.append(("How to read it", render("notes", lines=lines)))
     return write(folder / "report.html", study.name, study.about, parts)
 
 
-def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, Markup]]:
     """Yield the curve over a single varied number, such as the embedding size."""
     key = next(iter(study.vary), None)
     if key is None or len(study.vary) > 1 or pd.to_numeric(table[key], errors="coerce").isna().any():

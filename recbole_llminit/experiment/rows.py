@@ -1,4 +1,4 @@
-"""Rows: one per cell and seed, flat, as JSON lines and as Parquet."""
+"""Rows: one per cell and seed, flat, as JSON lines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from recbole_llminit.dataset.card import read_card
-from recbole_llminit.experiment.study import Cell
+from recbole_llminit.experiment.grid import Cell
 from recbole_llminit.report.table import read_result
 from recbole_llminit.utils.errors import UserError
-from recbole_llminit.utils.writing import replacing
+from recbole_llminit.utils.writing import write_text
 
 ROWS = "rows.jsonl"
 
@@ -31,36 +31,27 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
     wanted, is_of = (cell.run.model, cell.run.dataset), (result["model"], result["dataset"])
     if is_of != wanted:
         raise UserError(f"{file} is of {' on '.join(is_of)}, not of {' on '.join(wanted)}; remove it")
-    groups = result.get("groups", [])
-    whole: dict[str, Any] = next((group["metrics"] for group in groups if group["by"] == "all"), {})
-    items = {
-        f"{metric} {group['group']}": value
-        for group in groups
-        if group["by"] == "items"
+    unrounded = {
+        metric if group["by"] == "all" else f"{metric} {group['group']}": value
+        for group in result.get("groups", [])
+        if group["by"] in ("all", "items")
         for metric, value in group["metrics"].items()
     }
     tables: dict[str, Any] = result.get("tables", {})
     return {
-        "dataset": cell.dataset,
-        "protocol": cell.protocol,
-        "model": cell.model,
-        "setting": cell.setting,
-        "seed": cell.seed,
+        **{key: getattr(cell, key) for key in ("dataset", "protocol", "model", "setting", "seed")},
         "run": cell.run.id,
         "trained": cell.run.model,
         "keys": json.dumps(cell.run.keys, sort_keys=True, default=str),
         **result["test"],
-        **whole,
-        **items,
+        **unrounded,
         "valid": max(result["curve"]["valid"], default=None) if "curve" in result else None,
-        "best_epoch": result["best_epoch"],
-        "epochs": result["epochs"],
+        **{key: result[key] for key in ("best_epoch", "epochs")},
         "seconds": result["seconds"]["total"],
         "train_seconds": result["seconds"]["train"],
-        "parameters": result["parameters"],
-        "peak_memory_bytes": result["peak_memory_bytes"],
+        **{key: result[key] for key in ("parameters", "peak_memory_bytes")},
         **result["counts"],
-        "data": _hashes(result["data"]),
+        "data": _as_text((result["data"] or {}).get("sha256")),
         "vectors": result["vectors"],
         "versions": json.dumps(result["versions"], sort_keys=True),
         **{f"effective_rank_{name}": table["effective_rank"] for name, table in tables.items()},
@@ -80,7 +71,8 @@ def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_pa
         UserError: If a dataset's results were made from different data, from data other than the card's
             now, or with different vectors under one name.
     """
-    cards = {name: _hashes(read_card(data_path / name)) for name in {row["dataset"] for row in rows}}
+    read = {name: read_card(data_path / name) for name in {row["dataset"] for row in rows}}
+    cards = {name: card and _as_text(card.sha256) for name, card in read.items()}
     first: dict[tuple[Any, ...], tuple[str, Any]] = {}
     for row in rows:
         card, of_data = cards[row["dataset"]], row["data"]
@@ -105,17 +97,14 @@ def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_pa
             )
 
 
-def _hashes(card: Mapping[str, Any] | None) -> str | None:
+def _as_text(hashes: Mapping[str, str] | None) -> str | None:
     """Return the hashes of a dataset's files as one text; None where no card tells them."""
-    return json.dumps(card["sha256"], sort_keys=True) if card else None
+    return None if hashes is None else json.dumps(hashes, sort_keys=True)
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write the rows as ``rows.jsonl`` and ``rows.parquet``."""
-    with replacing(folder / ROWS) as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with replacing(folder / "rows.parquet") as temporary:
-        pd.DataFrame(rows).to_parquet(temporary, index=False)
+    """Write the rows as ``rows.jsonl``."""
+    write_text("".join(json.dumps(row) + "\n" for row in rows), folder / ROWS)
 
 
 def read_rows(folder: Path) -> pd.DataFrame:

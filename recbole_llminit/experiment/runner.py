@@ -7,9 +7,9 @@ stopped goes on where it was, and results of another machine count once they lie
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,23 +29,14 @@ _MEMORY = 3 * 2**30  # bytes set aside for a run; one on 4,905 users and 2,420 i
 
 @dataclass(frozen=True)
 class Job:
-    """A command of ours whose outcome is one file.
+    """A command of ours whose outcome is one file."""
 
-    Args:
-        name: For files and messages.
-        verb: ``run`` or ``tune``.
-        flags: Of the verb.
-        keys: Config keys, written to a property file for the process.
-        result: The file that shows it is done.
-        files: Name and text of other files that the process finds in its folder.
-    """
-
-    name: str
-    verb: str
-    flags: tuple[str, ...]
-    keys: dict[str, Any]
-    result: Path
-    files: dict[str, str] = field(default_factory=dict)
+    name: str  # for files and messages
+    verb: str  # `run` or `tune`
+    flags: tuple[str, ...]  # of the verb
+    keys: dict[str, Any]  # config keys, written to a property file for the process
+    result: Path  # the file that shows that the job is done
+    files: dict[str, str] = field(default_factory=dict)  # name -> text of others in the process's folder
 
 
 def workers(jobs: str, wanted: int) -> int:
@@ -160,23 +151,20 @@ def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
     """Run one job in an empty folder; return None if its result is there, else what went wrong."""
     if job.result.is_file():  # another study was faster
         return None
-    place = folder / "work" / f"{job.name}-{os.getpid()}"  # another study may run the same job now
-    written, log_file = place.with_name(f"{place.name}.log"), folder / "logs" / f"{job.name}.log"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    for name, text in {"keys.yaml": yaml.safe_dump(job.keys), **job.files}.items():
-        (place / name).write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "recbole_llminit.cli", job.verb, *job.flags, "--config_files=keys.yaml"]
-    with written.open("wb") as log:
-        child = children.start(command, place, log)
-        code = child.wait() if child else 1
-    shutil.rmtree(place, ignore_errors=True)
-    if code == 0 and job.result.is_file():
-        written.unlink()
-        log_file.unlink(missing_ok=True)  # of an earlier failure
-        return None
-    written.replace(log_file)
+    log_file = folder / "logs" / f"{job.name}.log"
+    for parent in (folder / "work", log_file.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{job.name}-", dir=folder / "work") as place:
+        for name, text in {"keys.yaml": yaml.safe_dump(job.keys), **job.files}.items():
+            Path(place, name).write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "recbole_llminit.cli", job.verb, *job.flags]
+        with Path(place, "output").open("wb") as log:
+            child = children.start([*command, "--config_files=keys.yaml"], Path(place), log)
+            code = child.wait() if child else 1
+        if code == 0 and job.result.is_file():
+            log_file.unlink(missing_ok=True)  # of an earlier failure
+            return None
+        Path(place, "output").replace(log_file)
     return f"{_last_words(log_file)} (exit code {code}, {log_file})"
 
 

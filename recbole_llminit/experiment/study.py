@@ -1,67 +1,63 @@
-"""A study: one YAML file that says which runs are compared, and the cells of its table."""
+"""A study: one YAML file that says which runs are compared."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-import yaml
+from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic.dataclasses import dataclass
 
-from recbole_llminit.dataset.places import ATOMIC_DATA, PROPS
-from recbole_llminit.plugin.registry import PREFIX
+from recbole_llminit.dataset.places import PROPS
 from recbole_llminit.utils.errors import UserError, nearest
+from recbole_llminit.utils.schema import STRICT, checked
+from recbole_llminit.utils.yaml import read_mapping
 
 Keys = dict[str, Any]
+PRESENT = "present"  # `vary: {llm_embedding: present}` stands for every table of vectors of the dataset
 _STUDIES = PROPS / "experiment"
-_REQUIRED = ("datasets", "models", "settings", "protocols", "seeds", "base")
-_TEXTS = ("name", "base", "about")
-_LISTS = ("datasets", "models", "protocols", "seeds", "metrics", "optional")
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys(_LISTS, list),
-    **dict.fromkeys(("settings", "keys", "per_model", "vary", "tune"), dict),
-}
-_FOLDERS = ("runs", "searches", "work", "logs")  # beside the studies' own
-_TABLES = "present"  # `vary: {llm_embedding: present}` stands for every table of vectors of the dataset
+_FOLDERS = ("runs", "searches", "work", "logs")  # they lie beside the folders of the studies
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as RecBole reads it: 1e-3 is a number."""
+def _named_settings(settings: Any) -> Any:
+    """Take a number for a setting's name, and nothing for a setting without keys."""
+    if not isinstance(settings, dict):
+        return settings
+    return {str(name): keys or {} for name, keys in settings.items()}
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+def _seed(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        raise UserError(f"seed '{value}' is not a whole number") from None
 
 
-def read_yaml(text: str) -> Any:
-    """Read YAML as RecBole does."""
-    return yaml.load(text, Loader=_Loader)
+_Item = TypeVar("_Item")
+_Filled = Annotated[list[_Item], Field(min_length=1)]
+_Settings = Annotated[dict[str, Keys], Field(min_length=1), BeforeValidator(_named_settings)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Study:
-    """The fields of a study's file; the first six are required."""
+    """What a study's file holds; the fields without a default are required."""
 
-    name: str
-    datasets: list[str]
-    models: list[str]
-    settings: dict[str, Keys]  # name -> keys; no `llm_*` key: the plain model. `model`: another one
-    protocols: list[str]
-    seeds: list[int]
+    name: str  # of the study and of its folder; the file's, where it has none
+    datasets: _Filled[str]  # folders in the data path
+    models: _Filled[str]
+    settings: _Settings  # name -> keys; with an `llm_*` key LLMInit<model> runs, with `model` another one
+    protocols: _Filled[str]
+    seeds: _Filled[Annotated[int, WrapValidator(_seed)]]
     base: str  # the setting that the others are compared with
-    about: str = ""
-    metrics: list[str] = field(default_factory=lambda: ["Recall@10", "NDCG@10"])
+    about: str = ""  # what the study asks
+    metrics: _Filled[str] = field(default_factory=lambda: ["Recall@10", "NDCG@10"])
     keys: Keys = field(default_factory=dict)  # of every run
-    per_model: dict[str, Keys] = field(default_factory=dict)
-    vary: dict[str, Any] = field(default_factory=dict)  # key -> values; each setting runs with each
-    tune: dict[str, dict[str, list[Any]]] = field(default_factory=dict)  # model -> key -> values
+    per_model: dict[str, Keys] = field(default_factory=dict)  # model -> keys
+    vary: Keys = field(default_factory=dict)  # key -> values; every setting runs with each of them
+    tune: dict[str, Keys] = field(default_factory=dict)  # model -> key -> values to search on validation
     optional: list[str] = field(default_factory=list)  # settings left out where their model does not exist
 
     @classmethod
@@ -78,72 +74,47 @@ class Study:
                 f"study '{name}' does not exist (there are {', '.join(shipped)}, or name a YAML file)."
                 + nearest(name, shipped)
             )
-        try:
-            content = read_yaml(file.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-        return cls.of(content, file)
+        return cls.of(read_mapping(file), file)
 
     @classmethod
-    def of(cls, content: Any, file: Path) -> Study:
-        """Check what a study's file holds.
+    def of(cls, fields: Mapping[str, Any], file: Path) -> Study:
+        """Make a study of what its file holds.
 
         Raises:
-            UserError: If a field is missing, unknown or of another type.
+            UserError: If a field is missing, unknown or of another type, or names what is not there.
         """
-        if not isinstance(content, dict):
-            raise UserError(f"{file} holds a {type(content).__name__}; expected a study's fields")
-        content = {"name": file.stem, **content}
-        for key in content:
-            if key not in _KINDS:
-                raise UserError(f"{file}: unknown field '{key}'.{nearest(str(key), _KINDS)}")
-        for key in (*_REQUIRED, *content.keys() & {"metrics"}):  # `metrics` has a default
-            if not content.get(key):
-                raise UserError(f"{file}: field '{key}' is missing or empty")
-        for key, value in content.items():
-            if not isinstance(value, _KINDS[key]):
-                raise UserError(f"{file}: field '{key}' must be a {_KINDS[key].__name__}, not '{value}'")
-        study = cls(**{**content, "settings": {str(k): v or {} for k, v in content["settings"].items()}})
-        study.check()
-        return study
+        return checked(cls, {"name": file.stem, **fields}, f"{file}: ")
 
-    def check(self) -> None:
-        """Refuse names that nothing answers to.
+    def __post_init__(self) -> None:
+        """Refuse names that nothing answers to, and keys that the study's own lists decide.
 
         Raises:
-            UserError: If the base or an optional setting is no setting, a seed no number, what is to be
-                searched no list, or keys decide what the study's own lists do.
+            UserError: With the name or key.
         """
         if self.name in _FOLDERS or Path(self.name).name != self.name:
             raise UserError(f"a study can't be called '{self.name}': its results go to a folder of that name")
         for name in (self.base, *self.optional):
             if name not in self.settings:
-                raise UserError(
-                    f"study {self.name}: '{name}' is none of its settings ({', '.join(self.settings)})"
-                    + nearest(name, self.settings)
-                )
-        for seed in self.seeds:
-            if isinstance(seed, bool) or not isinstance(seed, int):
-                raise UserError(f"study {self.name}: seed '{seed}' is not a whole number")
-        self._check_keys()
-
-    def _check_keys(self) -> None:
-        for keys in (self.keys, self.vary, *self.per_model.values()):
-            if "model" in keys:
-                raise UserError(
-                    f"study {self.name}: 'model' can only stand in a setting; list backbones in 'models'"
-                )
-        for keys in (self.keys, self.vary, *self.per_model.values(), *self.settings.values()):
+                there = ", ".join(self.settings)
+                raise UserError(f"'{name}' is none of its settings ({there}){nearest(name, self.settings)}")
+        of_all = (self.keys, self.vary, *self.per_model.values())
+        if any("model" in keys for keys in of_all):
+            raise UserError("'model' can only stand in a setting; list backbones in 'models'")
+        for keys in (*of_all, *self.settings.values()):
             for key in sorted({"dataset", "protocol", "seed"}.intersection(keys)):
-                raise UserError(f"study {self.name}: '{key}' is no key of a setting; list it in '{key}s'")
+                raise UserError(f"'{key}' is no key of a setting; list it in '{key}s'")
         for model, space in self.tune.items():
             for key, values in space.items():
                 if not isinstance(values, list) or not values:
                     raise UserError(f"tune: {model}'s {key} '{values}' must be a list of values")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields, as a file would hold them."""
+        return asdict(self)
+
     @property
     def group_metric(self) -> str:
-        """The last metric of whole lists: what is shown by user and item group."""
+        """The last metric that is of all items: the one to show by group of users and items."""
         return next((name for name in reversed(self.metrics) if " " not in name), "NDCG@10")
 
     def selected(
@@ -157,146 +128,34 @@ class Study:
             base: The setting to compare with; None: the study's. With another one, the study gets
                 another name, and so a folder of its own.
             chosen: Values for ``datasets``, ``models``, ``settings``, ``protocols`` and ``seeds``; None
-                keeps the study's. Settings are named; the base always stays.
+                keeps the study's. Settings are named; the baseline always stays.
 
         Raises:
             UserError: If a setting does not exist.
         """
-        given: dict[str, Any] = {name: list(values) for name, values in chosen.items() if values}
-        given["base"] = base or self.base
-        if given["base"] != self.base:
-            given["name"] = f"{self.name}_against_" + re.sub(r"\W+", "_", given["base"])
-        names = [given["base"], *given.pop("settings", self.settings)]
+        base = base or self.base
+        given = {name: list(values) for name, values in chosen.items() if values}
+        names = [base, *given.pop("settings", self.settings)]
         for name in names:
             if name not in self.settings:
                 there = ", ".join(self.settings)
                 raise UserError(
                     f"study {self.name}: '{name}' is none of {there}.{nearest(name, self.settings)}"
                 )
-        kept = {name: self.settings[name] for name in self.settings if name in names}
-        given |= {"settings": kept, "optional": [name for name in self.optional if name in kept]}
-        given["vary"] = {key: _as_list(keys[key]) if key in keys else own for key, own in self.vary.items()}
-        given["keys"] = {**self.keys, **_without(self.vary, keys)}
-        for name in ("per_model", "tune"):
-            given[name] = {model: _without(keys, own) for model, own in getattr(self, name).items()}
-        study = replace(self, **given)
-        study.check()
-        return study
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields, as a file would hold them."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: a model, a dataset, and every key that the study decides, with protocol and seed."""
-
-    model: str
-    dataset: str
-    keys: Keys
-
-    @property
-    def id(self) -> str:
-        """A name for files: readable, and by its hash different for every other training.
-
-        The keys that only say where and how the run is carried out are no part of it.
-        """
-        spec = {"model": self.model, "dataset": self.dataset, "keys": self.keys}
-        digest = hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).hexdigest()[:12]
-        protocol = Path(str(self.keys["protocol"])).stem
-        return f"{self.dataset}-{self.model}-{protocol}-{self.keys['seed']}-{digest}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A place in the study's table, for one seed, and the run that fills it; runs may fill several."""
-
-    dataset: str
-    model: str
-    setting: str
-    protocol: str
-    varied: tuple[tuple[str, Any], ...]
-    run: Run
-
-    @property
-    def seed(self) -> int:
-        """The run's seed."""
-        return int(self.run.keys["seed"])
-
-    @property
-    def search(self) -> tuple[Any, ...]:
-        """What one search of hyper-parameters is for: the cells that differ in the seed alone."""
-        return (self.dataset, self.model, self.setting, self.protocol, self.varied)
-
-
-def cells(study: Study, data_path: Path, missing: Sequence[str] = ()) -> list[Cell]:
-    """Return the cells of a study's table, in its order.
-
-    Args:
-        study: The study.
-        data_path: Folder of datasets, looked into for tables of vectors.
-        missing: Settings to leave out.
-    """
-    settings = {name: keys for name, keys in study.settings.items() if name not in missing}
-    return [
-        Cell(
-            dataset,
-            model,
-            setting,
-            protocol,
-            varied,
-            _run(study, dataset, model, keys, protocol, varied, seed),
-        )
-        for dataset in study.datasets
-        for protocol in study.protocols
-        for model in study.models
-        for varied in _variations(study, dataset, data_path)
-        for setting, keys in settings.items()
-        for seed in study.seeds
-    ]
-
-
-def _variations(study: Study, dataset: str, data_path: Path) -> Iterator[tuple[tuple[str, Any], ...]]:
-    values = [
-        tables_of(data_path, dataset) if some == _TABLES and key == "llm_embedding" else some
-        for key, some in study.vary.items()
-    ]
-    for combination in product(*values):
-        yield tuple(zip(study.vary, combination, strict=True))
-
-
-def tables_of(data_path: Path, dataset: str) -> list[str]:
-    """Return the names of a dataset's tables of vectors.
-
-    Raises:
-        UserError: If there are none.
-    """
-    folders = (data_path / dataset, ATOMIC_DATA / dataset)
-    names = sorted({file.stem for folder in folders for file in folder.glob("*.safetensors")})
-    if not names:
-        there = (data_path / dataset / f"{dataset}.item").is_file()
-        verbs = ("encode",) if there else ("prepare", "encode")
-        how = ", then ".join(f"recbole-llminit {verb} {dataset} --data-path {data_path}" for verb in verbs)
-        raise UserError(f"no table of vectors in {folders[0]}; make one with: {how}")
-    return names
-
-
-def _run(
-    study: Study,
-    dataset: str,
-    model: str,
-    setting: Keys,
-    protocol: str,
-    varied: tuple[tuple[str, Any], ...],
-    seed: int,
-) -> Run:
-    name = setting.get("model") or (PREFIX + model if any(map(_of_vectors, setting)) else model)
-    keys = {**study.keys, **study.per_model.get(model, {}), **dict(varied), **setting}
-    keys.pop("model", None)
-    if name == model:  # a plain model reads no vectors: their keys would only make the same run twice
-        keys = {key: value for key, value in keys.items() if not _of_vectors(key)}
-    return Run(str(name), dataset, {**keys, "protocol": protocol, "seed": seed})
+        other = {} if base == self.base else {"name": f"{self.name}_against_" + re.sub(r"\W+", "_", base)}
+        fields = {
+            **self.as_dict(),
+            **other,
+            **given,
+            "base": base,
+            "settings": {name: own for name, own in self.settings.items() if name in names},
+            "optional": [name for name in self.optional if name in names],
+            "vary": {key: _as_list(keys[key]) if key in keys else own for key, own in self.vary.items()},
+            "keys": {**self.keys, **_without(self.vary, keys)},
+            "per_model": {model: _without(keys, own) for model, own in self.per_model.items()},
+            "tune": {model: _without(keys, own) for model, own in self.tune.items()},
+        }
+        return checked(Study, fields, f"study {self.name}: ")
 
 
 def _without(names: Mapping[str, Any], keys: Mapping[str, Any]) -> Keys:
@@ -304,13 +163,4 @@ def _without(names: Mapping[str, Any], keys: Mapping[str, Any]) -> Keys:
 
 
 def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) or value == _TABLES else [value]
-
-
-def _of_vectors(key: str) -> bool:
-    return key.startswith("llm_")
-
-
-def with_best(cell: Cell, best: Mapping[str, Any]) -> Cell:
-    """Return the cell, its run under the values that a search found best."""
-    return replace(cell, run=replace(cell.run, keys={**cell.run.keys, **best}))
+    return value if isinstance(value, list) or value == PRESENT else [value]

@@ -1,8 +1,7 @@
-"""The summary of a study: means with intervals, gains over the base, and whether they are noise."""
+"""The summary of a study: means with intervals, gains over the baseline, and whether they are noise."""
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,30 +12,30 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, holm, paired_p
+from recbole_llminit.evaluation.statistics import compare_seeds, half_width, holm, paired_p
 from recbole_llminit.experiment.rows import read_rows
 from recbole_llminit.experiment.study import Study
 from recbole_llminit.report.entries import Entry, of_rows
 from recbole_llminit.report.groups import groups_markdown
-from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.table import label, shown_gain
 from recbole_llminit.run.diagnostics import users_file
 from recbole_llminit.utils.errors import UserError, nearest
-from recbole_llminit.utils.writing import replacing
+from recbole_llminit.utils.writing import write_text
 
 _INTERVAL = (
-    "± half of the 95 % t-interval of the paired difference in percent of the base's mean, "
+    "± half of the 95 % t-interval of the paired difference in percent of the baseline's mean, "
     "not corrected for the number of comparisons"
 )
-NOTES = "notes.txt"  # what is said below the tables, for the report
+NOTES = "notes.txt"  # the notes below the tables, which the page of the study shows too
+Table = tuple[str, list[str], list[list[str]]]  # title, head and rows, as text
 
 
 def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
     """Return one line per cell of the table, over its seeds.
 
-    For each metric M: ``M`` (mean), ``M half`` (of the 95 % interval), ``M gain`` (percent over the base,
-    over the seeds that both have), ``M gain half`` (of its 95 % interval), ``M p`` (paired t-test over
-    these seeds) and ``M p users`` (paired over users, each user's mean over these seeds). Both p are
+    For each metric M: ``M`` (mean), ``M half`` (of the 95 % interval), ``M gain`` (percent over the
+    baseline, over the seeds that both have), ``M gain half`` (of its 95 % interval), ``M p`` (paired t-test
+    over these seeds) and ``M p users`` (paired over users, each user's mean over these seeds). Both p are
     Holm-corrected for all comparisons of a dataset, protocol and metric; the interval is not.
 
     Args:
@@ -53,46 +52,40 @@ def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
             raise UserError(
                 f"metric '{metric}' is in no result of {study.name}.{nearest(metric.lower(), there)}"
             )
-    place = ["dataset", "protocol", "model", *study.vary]
-    lines = []
-    for where, cell in rows.groupby([*place, "setting"], sort=False):
-        same = np.logical_and.reduce([rows[key] == value for key, value in zip(place, where, strict=False)])
-        base = rows[same & (rows["setting"] == study.base)].set_index("seed")
-        line = dict(zip([*place, "setting"], where, strict=True))
-        lines.append(line | _line(study, cell.set_index("seed"), base, runs))
+    place, lines = ["dataset", "protocol", "model", *study.vary], []
+    for where, part in rows.groupby(place, sort=False):
+        baseline = part[part["setting"] == study.base].set_index("seed")
+        for setting, cell in part.groupby("setting", sort=False):
+            line = dict(zip(place, where, strict=True)) | {"setting": setting}
+            other = baseline.iloc[:0] if setting == study.base else baseline  # not compared with itself
+            lines.append(line | _line(study, cell.set_index("seed"), other, runs))
     table = pd.DataFrame(lines)
-    for metric in study.metrics:
-        for column in (f"{metric} p", f"{metric} p users"):
-            for part in table.groupby(["dataset", "protocol"]).groups.values():
-                table.loc[part, column] = holm(table.loc[part, column].to_numpy())
+    for column in (f"{metric} {kind}" for metric in study.metrics for kind in ("p", "p users")):
+        for lines_of in table.groupby(["dataset", "protocol"]).groups.values():
+            table.loc[lines_of, column] = holm(table.loc[lines_of, column].to_numpy())
     return table
 
 
-def _line(study: Study, cell: pd.DataFrame, base: pd.DataFrame, runs: Path) -> dict[str, Any]:
-    is_base = bool(cell["setting"].iloc[0] == study.base)
-    both = [seed for seed in cell.index if seed in base.index and not is_base]
+def _line(study: Study, cell: pd.DataFrame, baseline: pd.DataFrame, runs: Path) -> dict[str, Any]:
     line: dict[str, Any] = {"seeds": len(cell)}
     for metric in study.metrics:
-        column = metric.lower()
-        there = [seed for seed in both if pd.notna([cell.at[seed, column], base.at[seed, column]]).all()]
-        ours, theirs = (frame.loc[there, column].tolist() if there else [] for frame in (cell, base))
-        line[metric] = cell[column].mean()
-        line[f"{metric} half"] = half_width(cell[column].dropna().tolist())
-        line[f"{metric} gain"] = gain(ours, theirs) if there else np.nan
-        line[f"{metric} gain half"] = gain_half(ours, theirs) if there else np.nan
-        line[f"{metric} p"] = paired_p(ours, theirs) if there else np.nan
-        line[f"{metric} p users"] = _users_p(cell, base, there, column, runs)
+        ours: dict[Any, float] = cell[metric.lower()].dropna().to_dict()
+        theirs: dict[Any, float] = baseline[metric.lower()].dropna().to_dict()
+        found = compare_seeds(ours, theirs)
+        line |= {metric: cell[metric.lower()].mean(), f"{metric} half": half_width(list(ours.values()))}
+        line |= {f"{metric} gain": found.gain, f"{metric} gain half": found.half, f"{metric} p": found.p}
+        line[f"{metric} p users"] = _users_p(cell, baseline, list(found.seeds), metric.lower(), runs)
     columns = ["best_epoch", "seconds", "parameters", "valid"]
     columns += [column for column in map(str, cell.columns) if column.startswith("effective_rank_")]
     return line | {column: pd.to_numeric(cell[column]).mean() for column in columns}
 
 
-def _users_p(cell: pd.DataFrame, base: pd.DataFrame, seeds: list[int], metric: str, runs: Path) -> float:
+def _users_p(cell: pd.DataFrame, baseline: pd.DataFrame, seeds: list[int], metric: str, runs: Path) -> float:
+    """Return the p of a paired t-test over users; NaN where some run's users are not stored."""
     files = [
-        [users_file(runs / f"{run}.json") for run in frame.loc[seeds, "run"].astype(str)]
-        for frame in (cell, base)
+        [users_file(runs / f"{run}.json") for run in frame.loc[seeds, "run"]] for frame in (cell, baseline)
     ]
-    whole = " " not in metric  # warm and cold ones are not stored by user
+    whole = " " not in metric  # metrics of warm and cold items are not stored by user
     if not (seeds and whole and all(file.is_file() for group in files for file in group)):
         return float("nan")
     ours, theirs = (
@@ -105,17 +98,15 @@ def _users_p(cell: pd.DataFrame, base: pd.DataFrame, seeds: list[int], metric: s
     return paired_p(ours[common].to_numpy(), theirs[common].to_numpy())
 
 
-def shown(study: Study, table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+def shown(study: Study, table: pd.DataFrame) -> list[Table]:
     """Return the tables as text: for each dataset and protocol a title, the head and the rows."""
-    tables = []
+    head = ["model", *study.vary, "setting", "seeds"]
+    head += [name for metric in study.metrics for name in (metric, "gain %", "p", "p (users)")]
+    head += ["best epoch", "seconds", "parameters"]
+    tables: list[Table] = []
     for where, part in table.groupby(["dataset", "protocol"], sort=False):
-        dataset, protocol = map(str, where)
-        head = ["model", *study.vary, "setting", "seeds"]
-        for metric in study.metrics:
-            head += [metric, "gain %", "p", "p (users)"]
-        head += ["best epoch", "seconds", "parameters"]
-        lines = [_shown_line(study, line) for _, line in part.iterrows()]
-        tables.append((f"{dataset}, {label(protocol)}", head, lines))
+        title = f"{where[0]}, {label(str(where[1]))}"
+        tables.append((title, head, [_shown_line(study, line) for _, line in part.iterrows()]))
     return tables
 
 
@@ -126,11 +117,11 @@ def _shown_line(study: Study, line: Any) -> list[str]:
         cells.append(f"{line[metric]:.4f}" + ("" if np.isnan(half) else f" ± {half:.4f}"))
         cells.append(shown_gain(line[f"{metric} gain"], line[f"{metric} gain half"]))
         cells += [_p(line[f"{metric} {kind}"]) for kind in ("p", "p users")]
-    return [*cells, *(_number(line[key], ",.0f") for key in ("best_epoch", "seconds", "parameters"))]
+    return [*cells, *(_number(line[key]) for key in ("best_epoch", "seconds", "parameters"))]
 
 
-def _number(value: float, spec: str) -> str:
-    return "" if pd.isna(value) else format(value, spec)
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:,.0f}"
 
 
 def _p(value: float) -> str:
@@ -147,7 +138,7 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
     hashes = "; ".join(f"{name}: {', '.join(v[:12] for v in found)}" for name, found in vectors.items())
     said = [
         f"Mean over seeds, ± half of the 95 % t-interval. Gains are over '{study.base}' of the same model, "
-        f"over the seeds that both have, {_INTERVAL}; none where the base has 0 or no such seed. "
+        f"over the seeds that both have, {_INTERVAL}; none where the baseline has 0 or no such seed. "
         "p: paired t-test over seeds (would other seeds show it?); p (users): paired over users, each "
         "user's mean over these seeds (would other users?). Both are Holm-corrected for the comparisons of "
         "a table, each metric by itself: the same comparison has another p in a table of another length. A "
@@ -166,31 +157,37 @@ def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any
 
 
 def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, Any]) -> None:
-    """Write ``summary.md`` and ``.html``, ``groups.md``, ``comparisons.jsonl`` and ``notes.txt`` of a study.
+    """Write ``summary.md``, ``groups.md``, ``comparisons.jsonl`` and ``notes.txt`` of a study.
 
     Args:
         study: The study.
-        folder: Its folder.
+        folder: Its folder, which holds its rows.
         command: What made it.
         best: What each search was for, and the best values that it found.
+
+    Raises:
+        UserError: If the folder holds no rows, or the results no such metric.
     """
-    rows = read_rows(folder)
-    runs = folder.parent / "runs"
+    rows, runs = read_rows(folder), folder.parent / "runs"
     table, entries = compare(study, rows, runs), of_rows(rows, runs, study.base, list(study.vary))
-    tables, said = shown(study, table), notes(study, rows, command, best)
-    for name, text in (
-        ("summary.md", as_markdown(study, tables, said)),
-        ("summary.html", as_html(study, tables, said)),
-        ("groups.md", _groups(study, entries, command)),
-        ("comparisons.jsonl", _as_lines(table)),
-        (NOTES, "\n".join(said) + "\n"),
-    ):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    said = notes(study, rows, command, best)
+    write_text(as_markdown(study, shown(study, table), said), folder / "summary.md")
+    write_text(_groups(study, entries, command), folder / "groups.md")
+    write_text(_as_lines(table), folder / "comparisons.jsonl")
+    write_text("\n".join(said) + "\n", folder / NOTES)
+
+
+def as_markdown(study: Study, tables: Sequence[Table], said: Sequence[str]) -> str:
+    """Return the summary as Markdown."""
+    parts = [
+        f"## {title}\n\n{tabulate(rows, head, 'github', disable_numparse=True)}"
+        for title, head, rows in tables
+    ]
+    return "\n\n".join([f"# {study.name}\n\n{study.about}", *parts, *said]) + "\n"
 
 
 def _groups(study: Study, entries: Sequence[Entry], command: str) -> str:
-    """Return the page of user and item groups."""
+    """Return the gains by group of users and of target items as Markdown."""
     metric = study.group_metric
     tables = groups_markdown(entries, metric.lower()) or (
         f"Nothing to show: no setting and '{study.base}' have {metric} by group for the same seed."
@@ -198,9 +195,9 @@ def _groups(study: Study, entries: Sequence[Entry], command: str) -> str:
     return (
         f"# {study.name}, {metric} by group\n\n{tables}\n\n"
         f"Gains over '{study.base}' of the same model in percent, over the seeds that both have, "
-        f"{_INTERVAL}; '0 to' where the base has 0, and none where the groups are of other users. The base's "
-        "row has the users of each group, mean over the seeds that have it; of a group of items, those who "
-        f"have such an item to find.\n\nCommand: {command}\n"
+        f"{_INTERVAL}; '0 to' where the baseline has 0, and none where the groups are of other users. The "
+        "baseline's row has the users of each group, mean over the seeds that have it; of a group of items, "
+        f"the users who have such a target item.\n\nCommand: {command}\n"
     )
 
 
@@ -208,24 +205,3 @@ def _as_lines(table: pd.DataFrame) -> str:
     """Return the table as JSON lines, unrounded: pandas' own would make a small p a zero."""
     lines = table.astype(object).where(table.notna(), None).to_dict("records")
     return "".join(json.dumps(line) + "\n" for line in lines)
-
-
-def as_markdown(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
-    """Return the summary as Markdown."""
-    parts = [f"# {study.name}\n\n{study.about}"]
-    parts += [
-        f"## {title}\n\n{tabulate(rows, head, 'github', disable_numparse=True)}"
-        for title, head, rows in tables
-    ]
-    return "\n\n".join([*parts, *said]) + "\n"
-
-
-def as_html(study: Study, tables: Sequence[Any], said: Sequence[str]) -> str:
-    """Return the summary as a page that needs no other file."""
-    parts = [(title, table_of(head, rows)) for title, head, rows in tables]
-    return page(study.name, study.about, [*parts, explained(said)])
-
-
-def explained(said: Sequence[str]) -> tuple[str, str]:
-    """Return the notes as the last part of a page."""
-    return "How to read it", "".join(f"<p>{html.escape(line)}</p>" for line in said)

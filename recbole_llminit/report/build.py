@@ -7,27 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from recbole_llminit.report import figures
 from recbole_llminit.report.entries import Entry, by_table, first_seeds, of_files
-from recbole_llminit.report.examples import pair_of, people
+from recbole_llminit.report.examples import examples, pair_of
 from recbole_llminit.report.groups import GROUPS, group_values
 from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.table import label
-from recbole_llminit.utils.writing import replacing
+from recbole_llminit.utils.writing import write_text
 
-Parts = list[tuple[str, str]]
+Parts = list[tuple[str, Markup]]  # title and HTML
 
 
 def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) -> Path:
-    """Write the report of result files; the first plain model of each backbone is the base of the others.
+    """Write the report of result files; the first plain model of each backbone is the others' baseline.
 
     Raises:
         UserError: If a file is no result file.
     """
     entries = of_files(files)
     head = ["dataset", "protocol", "setting", "seed", *metrics, "best epoch", "seconds", "parameters"]
-    parts = [("Results", table_of(head, [_line(entry, metrics) for entry in entries]))]
+    parts: Parts = [("Results", table_of(head, [_line(entry, metrics) for entry in entries]))]
     parts += parts_of(entries, metrics[-1].lower())
     return write(target, "Runs", f"{len(files)} result files", parts)
 
@@ -35,13 +36,11 @@ def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) ->
 def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
     result = entry.result
     scores = [result["test"].get(metric.lower()) for metric in metrics]
-    place = [entry.dataset, label(entry.protocol), entry.setting, str(entry.seed)]
-    figures_of = [str(result["best_epoch"]), f"{result['seconds']['total']:.0f}"]
     parameters = result.get("parameters")
     return [
-        *place,
+        *(entry.dataset, label(entry.protocol), entry.setting, str(entry.seed)),
         *("" if score is None else f"{score:.4f}" for score in scores),
-        *figures_of,
+        *(str(result["best_epoch"]), f"{result['seconds']['total']:.0f}"),
         "" if parameters is None else f"{parameters:,}",
     ]
 
@@ -55,15 +54,15 @@ def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
         parts.append((f"Warm and cold items, {metric}: {where}", _cold(some, metric)))
         parts.append((f"Spectrum of the trained item table: {where}", figures.spectra(some) + _ranks(some)))
     if pair := pair_of(entries):
-        parts.append(("Real users", people(*pair)))
+        parts.append(("Real users", examples(*pair)))
     return [(title, text) for title, text in parts if text]
 
 
-def _cold(entries: Sequence[Entry], metric: str) -> str:
+def _cold(entries: Sequence[Entry], metric: str) -> Markup:
     """Return a table of warm, cold and all items, means over seeds; nothing where no item is cold."""
     values = pd.concat([group_values(entries, by, metric) for by in ("all", "items")])
     if values.empty or "cold" not in set(values["bucket"]):
-        return ""
+        return Markup()
     columns, rows = ["all", "warm", "cold"], []
     for (backbone, setting), cell in values.groupby(["backbone", "setting"], sort=False):
         means = cell.groupby("bucket", sort=False)["value"].mean()
@@ -73,14 +72,14 @@ def _cold(entries: Sequence[Entry], metric: str) -> str:
     return table_of(["backbone", "setting", "seeds", *columns], rows)
 
 
-def _ranks(entries: Sequence[Entry]) -> str:
+def _ranks(entries: Sequence[Entry]) -> Markup:
     tables = [(entry, entry.result.get("tables") or {}) for entry in first_seeds(entries)]
     rows = [
         [entry.group, entry.setting, *(_rank(found.get(f"{side}_embedding")) for side in ("user", "item"))]
         for entry, found in tables
         if found
     ]
-    return table_of(["backbone", "setting", "effective rank, users", "items"], rows) if rows else ""
+    return table_of(["backbone", "setting", "effective rank, users", "items"], rows) if rows else Markup()
 
 
 def _rank(table: dict[str, Any] | None) -> str:
@@ -89,6 +88,5 @@ def _rank(table: dict[str, Any] | None) -> str:
 
 def write(target: Path, title: str, about: str, parts: Parts) -> Path:
     """Write the page with all that it needs in one step, and return it."""
-    with replacing(target) as temporary:
-        temporary.write_text(page(title, about, parts, figures.script()), encoding="utf-8")
+    write_text(page(title, about, parts, figures.script()), target)
     return target

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_llminit.plugin.registry import host_name
+from recbole_llminit.model.specs import host_name
 from recbole_llminit.report.table import label, read_result
 from recbole_llminit.run.diagnostics import users_file
 
@@ -24,7 +24,7 @@ _NO_SETTING = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A result and where it stands: settings of the same place are compared with its base."""
+    """A result and where it stands: settings of the same place are compared with its baseline."""
 
     dataset: str
     protocol: str
@@ -49,8 +49,8 @@ class Entry:
 def of_files(files: Sequence[Path]) -> list[Entry]:
     """Return the entries of result files.
 
-    Files that differ in the seed alone are of one setting. The base of a dataset, protocol and backbone is
-    its first plain model, and where there is none the first setting.
+    Files that differ in the seed alone are of one setting. The baseline of a dataset, protocol and backbone
+    is its first plain model, and where there is none the first setting.
     """
     results = [(file, read_result(file)) for file in files]
     named: dict[Place, dict[str, str]] = {}  # what a setting is -> its name
@@ -79,18 +79,15 @@ def of_rows(rows: pd.DataFrame, runs: Path, base: str, vary: Sequence[str]) -> l
     Args:
         rows: The rows.
         runs: Folder of result files.
-        base: Name of the base setting.
+        base: Name of the setting that is the baseline.
         vary: The columns of what is varied.
     """
     entries = []
     for row in rows.to_dict("records"):
-        file = runs / f"{row['run']}.json"
+        file, is_base = runs / f"{row['run']}.json", row["setting"] == base
         group = ", ".join([row["model"], *(f"{key} {row[key]}" for key in vary)])
-        setting, seed = str(row["setting"]), int(row["seed"])
-        entry = Entry(
-            row["dataset"], row["protocol"], group, setting, seed, setting == base, read_result(file), file
-        )
-        entries.append(entry)
+        place = (row["dataset"], row["protocol"], group)
+        entries.append(Entry(*place, row["setting"], int(row["seed"]), is_base, read_result(file), file))
     return entries
 
 

@@ -1,21 +1,22 @@
-"""Groups of users and of items to be found: their metrics, and what a setting gains in each."""
+"""Groups of users and of target items: their metrics, and what a setting gains in each."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from recbole_llminit.evaluation.statistics import gain, gain_half
+from recbole_llminit.evaluation.statistics import compare_seeds
 from recbole_llminit.report.entries import Entry, by_table
 from recbole_llminit.report.table import shown_gain
 
 GROUPS = {
     "user activity": "Gain by user activity (training interactions of the user)",
-    "item popularity": "Gain by item popularity (training interactions of the item to be found)",
+    "item popularity": "Gain by item popularity (training interactions of the target item)",
 }
 
 
@@ -39,9 +40,10 @@ def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame
 
 
 def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
-    """Return what each setting gains over the base in each bucket, over the seeds that both have.
+    """Return what each setting gains over the baseline in each bucket, over the seeds that both have.
 
-    A bucket of other users than the base's, as with other training data, is no comparison and left out.
+    A bucket of other users than the baseline's, as with other training data, can't be compared and is left
+    out.
 
     Args:
         entries: Entries of one dataset and protocol.
@@ -49,9 +51,9 @@ def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
         metric: Such as ``ndcg@10``.
 
     Returns:
-        One line for each backbone, setting and bucket, by the bucket's least count: ``is_base``, ``seeds``
-        and ``users`` (mean over these seeds), ``value`` and ``base`` (means), ``gain`` (percent) and ``half``
-        (of its 95 % interval, as `gain_half` has it). Of the base, a line that gains nothing.
+        One line for each backbone, setting and bucket, by the bucket's least count: ``is_base``,
+        ``seeds`` (how many), ``users`` (mean over these seeds), and ``mean``, ``baseline``, ``gain`` and
+        ``half`` as in `Comparison`. The baseline has lines too, which gain nothing.
     """
     values, lines = group_values(entries, by, metric), []
     if values.empty:
@@ -62,21 +64,11 @@ def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
         base = values[(values["backbone"] == where[0]) & values["is_base"]]
         pairs = cell.merge(base, on=["seed", "bucket", "users"], suffixes=("", " of base"))
         for bucket in sorted(pairs["bucket"].unique(), key=_least):
-            some = pairs[pairs["bucket"] == bucket]
-            lines.append(dict(zip(keys, where, strict=False)) | {"bucket": bucket} | _gain_of(some))
+            some = pairs[pairs["bucket"] == bucket].set_index("seed")
+            found = compare_seeds(some["value"].to_dict(), some["value of base"].to_dict())
+            line = dict(zip(keys, where, strict=False)) | {"bucket": bucket, "users": some["users"].mean()}
+            lines.append(line | asdict(found) | {"seeds": len(found.seeds)})
     return pd.DataFrame(lines)
-
-
-def _gain_of(pairs: pd.DataFrame) -> dict[str, float]:
-    ours, theirs = pairs["value"].to_numpy(), pairs["value of base"].to_numpy()
-    return {
-        "seeds": len(pairs),
-        "users": pairs["users"].mean(),
-        "value": ours.mean(),
-        "base": theirs.mean(),
-        "gain": gain(ours, theirs),
-        "half": gain_half(ours, theirs),
-    }
 
 
 def _least(bucket: str) -> int:
@@ -111,11 +103,11 @@ def _table(lines: pd.DataFrame) -> str:
 
 
 def _cell(line: Mapping[Any, Any], seeds: int) -> str:
-    """Return the users of a base's bucket, or a gain; of fewer seeds than the row's, with their number."""
+    """Return the users of a baseline's bucket, or a gain; with the number of seeds where it is less."""
     if line["is_base"]:
         text = f"{line['users']:,.0f} users"
-    elif line["base"] == 0:
-        text = f"0 to {line['value']:.4f}"
+    elif line["baseline"] == 0:
+        text = f"0 to {line['mean']:.4f}"
     else:
         text = shown_gain(line["gain"], line["half"])
     return text if line["seeds"] == seeds else f"{text} ({line['seeds']} seeds)"

@@ -1,4 +1,4 @@
-"""Users per batch: from memory, from the user, and never against an explicit batch size."""
+"""Users per batch follow the free memory or the user's key; an explicit batch size has priority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full ranking by arrays: RecBole's batches, RecBole's metrics."""
+"""The full ranking by arrays gives the same batches and metrics as RecBole's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import World, config_of, parts, settings, write_world
 
 
 def plain_parts(model: str, world: World, like: Any, **keys: Any) -> SimpleNamespace:
-    """Make RecBole's parts without our property files, and so without our loader and collector."""
+    """Make config, loaders, model and trainer of a plain RecBole run, with RecBole's loader and collector."""
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
@@ -73,7 +73,7 @@ def test_batches_are_recboles(world: World, protocol: str, which: str) -> None:
 
 @given(st.integers(1, 6), st.integers(2, 12), st.integers(0, 10**6))
 def test_hits_are_recboles(users: int, items: int, seed: int) -> None:
-    """Against the table of users x items that RecBole makes; a positive named twice counts once."""
+    """Hits equal those from RecBole's table of users x items; a repeated positive counts once."""
     rng = np.random.default_rng(seed)
     top = torch.from_numpy(np.stack([rng.permutation(items)[: items // 2 + 1] for _ in range(users)]))
     named = rng.integers(0, users * items, size=rng.integers(1, 10))
@@ -112,7 +112,7 @@ def test_metrics_of_plain_models_are_recboles(world: World, model: str) -> None:
 
 @pytest.mark.parametrize("mode", ["uni10", "full"])
 def test_metrics_over_values_go_through_recboles_collector(world: World, mode: str) -> None:
-    """GAUC needs whole rankings; sampled evaluation another loader."""
+    """GAUC needs the scores of all items, and sampled evaluation uses another loader."""
     from recbole.utils import init_seed
 
     split = {"LS": "valid_and_test"}
@@ -122,17 +122,17 @@ def test_metrics_over_values_go_through_recboles_collector(world: World, mode: s
     plain = plain_parts("BPR", world, run.config, **keys)
     results = []
     for one in (run, plain):
-        init_seed(1, True)  # the sampled candidates
+        init_seed(1, True)  # for the same sampled candidates
         results.append(one.trainer.evaluate(one.valid, load_best_model=False))
     assert results[0] == results[1]
 
 
 def test_metrics_of_coverage_and_popularity(world: World) -> None:
-    """RecBole's own collector stops at them; their values are those of the lists."""
+    """RecBole's collector fails on these metrics; their values are computed here from the top lists."""
     metrics = ["ItemCoverage", "AveragePopularity", "ShannonEntropy"]
     run = parts("BPR", world, metrics=["NDCG", *metrics])
     run.trainer.fit(run.train, run.valid, saved=False, verbose=False)
-    for _ in range(2):  # what they count is there for every evaluation
+    for _ in range(2):  # the training counts that they need are still there in a second evaluation
         found = run.trainer.evaluate(run.test, load_best_model=False)
     lists = []
     for batch in run.test:
@@ -188,7 +188,7 @@ def test_collected_once(world: World) -> None:
 
 @pytest.mark.parametrize("model", ["SGCL", "LLMInitSGCL"])
 def test_a_catalogue_of_one_item(tmp_path: Path, model: str) -> None:
-    """Everybody has it three times; unmasked, it is at the top of every list."""
+    """All users have the item three times; without masking, it is at the top of every list."""
     world = write_world(tmp_path / "data", "one", [(user, 0) for user in range(5)] * 3, np.ones((1, 8)))
     keys = {"topk": [1], "valid_metric": "NDCG@1", "embedding_size": 4, "metrics": ["Recall", "NDCG"]}
     run = parts(model, world, "paper", **keys)

@@ -1,4 +1,4 @@
-"""Groups: values by hand, and RecBole's own metrics as the whole."""
+"""Metrics by group equal values by hand, and over all users RecBole's metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import recbole.config  # noqa: F401  RecBole's metrics read names that it gives NumPy
+import recbole.config  # noqa: F401  RecBole's metrics need the NumPy aliases that it sets
 import scipy.sparse as sp
 
 from recbole_llminit.evaluation.groups import BUCKETS, Ranking, _buckets, group_metrics, values_by_user
@@ -17,7 +17,7 @@ from recbole_llminit.run.diagnostics import check, users_file
 from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, config_of, run
 
-# Three users, items 1..6; user 0 is to find 1 and 2, user 1 to find 3, user 2 to find 6.
+# Three users (rows 0..2) and items 1..6: the target items are 1 and 2 in row 0, 3 in row 1, 6 in row 2.
 RANKING = Ranking(
     users=np.array([1, 2, 3]),
     top=np.array([[1, 5, 2], [4, 3, 1], [1, 2, 3]]),
@@ -51,7 +51,7 @@ def test_values_by_hand() -> None:
 
 
 def test_only_wanted_items_count_as_found() -> None:
-    """Item 1 is left out: user 0 is to find 2 alone, which stands third; the others are as before."""
+    """Without item 1, the only target item of row 0 is item 2, at rank 3; the other rows do not change."""
     wanted = np.array([False, False, True, True, True, True, True])
     values = values_by_user(RANKING, CONFIG, wanted)
     assert values["mrr@3"] == pytest.approx([1 / 3, 1 / 2, 0])
@@ -60,7 +60,7 @@ def test_only_wanted_items_count_as_found() -> None:
 
 
 def test_groups_by_hand() -> None:
-    """Training: user 1 has items 1..5, user 2 has item 1, user 3 nothing; item 6 has nobody."""
+    """In training, user 1 has items 1..5, user 2 has item 1, user 3 has none; no user has item 6."""
     train = sp.csr_matrix(([1] * 6, ([1, 1, 1, 1, 1, 2], [1, 2, 3, 4, 5, 1])), shape=(4, 7))
     rows = {
         (row["by"], row["group"]): (row["users"], row["metrics"])
@@ -116,7 +116,7 @@ def test_users_are_named_by_tokens(world: World) -> None:
 
 
 def test_nothing_masked_is_shown_where_the_catalogue_ends(board: World) -> None:
-    """Of 12 items 4 are a user's training and 1 is the validation's: 7 are left to name, and no padding."""
+    """Of 12 items, 4 are a user's training and 1 is the validation's: 7 are listed, without padding."""
     run("BPR", board, topk=[1, 12], valid_metric="NDCG@12", save_users=True)
     users = pd.read_parquet("result.users.parquet")
     everything = set(board.tokens)

@@ -1,4 +1,4 @@
-"""Spectrum and effective rank: values by hand and the result file."""
+"""Singular values and effective rank equal values by hand and are in the result file."""
 
 from __future__ import annotations
 

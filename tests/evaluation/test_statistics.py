@@ -1,4 +1,4 @@
-"""Statistics: SciPy's numbers, and Holm's by hand."""
+"""Intervals and tests equal SciPy's; Holm's correction equals values by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recbole_llminit.evaluation.statistics import gain, gain_half, half_width, holm, paired_p
+from recbole_llminit.evaluation.statistics import (
+    compare_seeds,
+    gain,
+    gain_half,
+    half_width,
+    holm,
+    paired_p,
+)
 
 OURS, BASE = [0.31, 0.29, 0.33, 0.30, 0.34], [0.28, 0.27, 0.30, 0.30, 0.29]
 
@@ -35,7 +42,7 @@ def test_gain() -> None:
 
 
 def test_interval_of_a_gain() -> None:
-    """Differences 1, 2, 3 have half width 4.302653 / sqrt(3); the base's mean is 2."""
+    """Differences 1, 2, 3 have half width 4.302653 / sqrt(3); the baseline's mean is 2."""
     assert gain_half([2, 4, 6], [1, 2, 3]) == pytest.approx(50 * 4.302653 / np.sqrt(3), rel=1e-6)
     difference = np.subtract(OURS, BASE)
     low, high = stats.t.interval(0.95, 4, loc=difference.mean(), scale=stats.sem(difference))
@@ -43,6 +50,22 @@ def test_interval_of_a_gain() -> None:
     assert np.isnan(gain_half([0.3], [0.2]))
     assert np.isnan(gain_half([0.1, 0.2], [0.0, 0.0]))
     assert np.isnan(gain_half(BASE, BASE))
+
+
+def test_seeds_that_both_have_are_compared() -> None:
+    """Seeds are paired by number, whatever their order; a seed that one side lacks is left out."""
+    ours, baseline = dict(enumerate(OURS)), dict(reversed(list(enumerate(BASE))))
+    found = compare_seeds({9: 5.0, **ours}, {**baseline, 8: 7.0})
+    assert found.seeds == (0, 1, 2, 3, 4)
+    assert (found.mean, found.baseline) == (np.mean(OURS), np.mean(BASE))
+    assert (found.gain, found.half) == (gain(OURS, BASE), gain_half(OURS, BASE))
+    assert found.p == paired_p(OURS, BASE)
+    alone = compare_seeds({1: 0.3}, {1: 0.2})
+    assert (alone.seeds, alone.gain) == ((1,), pytest.approx(50))
+    assert np.isnan([alone.half, alone.p]).all()
+    nothing = compare_seeds({1: 0.3}, {2: 0.2})
+    assert nothing.seeds == ()
+    assert np.isnan([nothing.mean, nothing.baseline, nothing.gain, nothing.half, nothing.p]).all()
 
 
 def test_holm_by_hand() -> None:

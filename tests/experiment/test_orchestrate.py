@@ -17,8 +17,10 @@ import yaml
 
 from recbole_llminit import cli
 from recbole_llminit.experiment import orchestrate
+from recbole_llminit.experiment.grid import cells, with_best
+from recbole_llminit.experiment.keys import carried_keys
 from recbole_llminit.experiment.rows import read_rows
-from recbole_llminit.experiment.study import Study, cells
+from recbole_llminit.experiment.study import Study
 from tests.conftest import World, tastes
 
 BASE: dict[str, Any] = {
@@ -159,12 +161,12 @@ def test_cells_whose_search_failed_are_left_out(planted: World) -> None:
     study = Study.of({**BASE, "models": ["BPR"], "settings": settings, "tune": space}, Path("s.yaml"))
     table = cells(study, planted.root)
     searches = orchestrate._searches(study, table, Path("out"), planted.root)
-    fixed = [(cell, None) for cell in table if cell.setting == "fixed"]
+    fixed = [cell for cell in table if cell.setting == "fixed"]
     assert orchestrate._tuned(table, searches) == fixed
     done = next(job for search, job in searches.items() if search[2] == "var")
     done.result.parent.mkdir(parents=True)
     done.result.write_text('{"best": {"learning_rate": 0.1}}')
-    best = [(cell, {"learning_rate": 0.1}) for cell in table if cell.setting == "var"]
+    best = [with_best(cell, {"learning_rate": 0.1}) for cell in table if cell.setting == "var"]
     assert orchestrate._tuned(table, searches) == [*best, *fixed]
 
 
@@ -172,13 +174,13 @@ def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
     """Files and folders are named in full; candidates also before they are drawn; names stay names."""
     Path("sasrec").mkdir()
     Path("masked").mkdir()
-    keys = {"candidates_file": "c.jsonl", "allmrec_backbone": "sasrec", "allmrec_llm": "org/model"}
-    study = Study.of({**BASE, "keys": {**keys, "save_users": False}}, Path("s.yaml"))
-    carried = orchestrate._carried_keys(cells(study, planted.root)[0].run, planted.root)
+    keys = {"candidates_file": "c.jsonl", "allmrec_backbone": "sasrec", "allmrec_text_encoder": "org/model"}
+    study = Study.of({**BASE, "models": ["ALLMRec"], "keys": {**keys, "save_users": False}}, Path("s.yaml"))
+    carried = carried_keys(cells(study, planted.root)[0].run, planted.root)
     here = Path.cwd()
     assert carried["candidates_file"] == str(here / "c.jsonl")
     assert carried["allmrec_backbone"] == str(here / "sasrec")
-    assert (carried["allmrec_llm"], carried["protocol"]) == ("org/model", "masked")
+    assert (carried["allmrec_text_encoder"], carried["protocol"]) == ("org/model", "masked")
     assert (carried["save_users"], carried["group_metrics"]) == (False, True)  # a study's own keys win
 
 
@@ -198,7 +200,7 @@ def test_a_sampled_evaluation_is_not_asked_for_what_ranks_all(
     Path("p.yaml").write_text(yaml.safe_dump({"eval_args": {"mode": mode}}))
     for changes in ({"keys": {"eval_args": {"mode": mode}}}, {"protocols": ["p.yaml"]}):
         study = Study.of({**BASE, **changes}, Path("s.yaml"))
-        carried = orchestrate._carried_keys(cells(study, planted.root)[0].run, planted.root)
+        carried = carried_keys(cells(study, planted.root)[0].run, planted.root)
         assert ("group_metrics" in carried, "save_users" in carried) == (ranks_all, ranks_all)
         assert carried["table_statistics"] is True
 

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from recbole_llminit.dataset.places import PROPS
-from recbole_llminit.experiment.study import Cell, Study, cells, read_yaml, with_best
+from recbole_llminit.experiment.grid import Cell, cells, with_best
+from recbole_llminit.experiment.study import Study
 from recbole_llminit.utils.errors import UserError
+from recbole_llminit.utils.yaml import read_yaml
 from tests.conftest import World
 
 BASIC: dict[str, Any] = {
@@ -149,6 +151,13 @@ def test_given_keys_win_over_what_is_varied_and_searched() -> None:
         ({"name": "runs"}, "a study can't be called 'runs'"),
         ({"metrics": []}, "field 'metrics' is missing or empty"),
         ({"seeds": ["one"]}, "seed 'one' is not a whole number"),
+        ({"seeds": ["1"]}, "seed '1' is not a whole number"),
+        ({"seeds": [True]}, "seed 'True' is not a whole number"),
+        ({"base": 1}, "field 'base' must be text, not '1'"),
+        ({"datasets": None}, "field 'datasets' is missing or empty"),
+        ({"datasets": [2014]}, "field 'datasets.0' must be text, not '2014'"),
+        ({"settings": {"host": "var"}}, "field 'settings.host' must be a mapping, not 'var'"),
+        ({"keys": "epochs"}, "field 'keys' must be a mapping, not 'epochs'"),
         (
             {"settings": {"host": {"protocol": "paper"}}},
             "'protocol' is no key of a setting; list it in 'protocols'",
@@ -160,6 +169,12 @@ def test_given_keys_win_over_what_is_varied_and_searched() -> None:
 def test_what_a_study_may_not_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         study(**changes)
+
+
+def test_a_misspelt_field_is_told_before_the_one_that_is_missing() -> None:
+    fields = {"dataset" if key == "datasets" else key: value for key, value in BASIC.items()}
+    with pytest.raises(UserError, match=r"^mine.yaml: unknown field 'dataset'. Did you mean 'datasets'\?$"):
+        Study.of(fields, Path("mine.yaml"))
 
 
 def test_numbers_are_read_as_recbole_reads_them() -> None:

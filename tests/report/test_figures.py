@@ -50,7 +50,7 @@ def test_gains_are_of_means_over_seeds() -> None:
         "1-4": 50,
         "5-9": -50,
     }
-    # differences .05 and .07: standard error .01, t(0.975; 1) = 12.7062, over a base of .12
+    # differences .05 and .07: standard error .01, t(0.975; 1) = 12.7062, over a baseline of .12
     assert bars["error_y"]["array"] == [0, 105.9, 0]
     assert bars["error_y"]["width"] == 0  # nothing is drawn where there is no interval
     (alone,) = traces(figures.gains([ENTRIES[0], ENTRIES[2]], "user activity", "ndcg@10"))

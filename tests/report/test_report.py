@@ -16,11 +16,12 @@ import pytest
 import yaml
 
 from recbole_llminit import cli
+from recbole_llminit.experiment.grid import cells
 from recbole_llminit.experiment.rows import read_rows, row_of, write_rows
-from recbole_llminit.experiment.study import Study, cells
+from recbole_llminit.experiment.study import Study
 from recbole_llminit.report.build import parts_of
 from recbole_llminit.report.entries import first_seeds, of_files, of_rows
-from recbole_llminit.report.examples import pair_of, people, titles_of
+from recbole_llminit.report.examples import examples, pair_of, titles_of
 from recbole_llminit.report.page import page, table_of
 from tests.conftest import World, run, tastes
 
@@ -75,7 +76,7 @@ def test_the_page_has_every_part(study: Path) -> None:
         "NDCG@5 by embedding_size: tastes, masked",
         "Training curves: tastes, masked",
         "Gain by user activity (training interactions of the user): tastes, masked",
-        "Gain by item popularity (training interactions of the item to be found): tastes, masked",
+        "Gain by item popularity (training interactions of the target item): tastes, masked",
         "Warm and cold items, ndcg@5: tastes, masked",
         "Spectrum of the trained item table: tastes, masked",
         "Real users",
@@ -93,8 +94,9 @@ def test_the_page_needs_no_other_file(study: Path) -> None:
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
 
 
-def test_people_are_shown_by_titles_and_escaped(study: Path) -> None:
+def test_users_are_shown_by_titles_and_escaped(study: Path) -> None:
     text = study.read_text()
+    assert "<p>Target item: <b>Item &lt;b&gt;i" in text
     cards = text.split('<div class="user">')[1:]
     assert len(cards) == 12
     assert "Item &lt;b&gt;i" in cards[0]
@@ -166,7 +168,7 @@ def result_file(name: str, model: str, protocol: str, seed: int, **config: Any) 
 
 
 def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
-    """The plain model is the base, wherever its files stand, and protocols are told apart."""
+    """The plain model is the baseline, wherever its files stand, and protocols are told apart."""
     files = [
         result_file(f"{letter}-{protocol}-{seed}", model, protocol, seed, **more)
         for letter, model, more in (
@@ -196,7 +198,7 @@ def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
     ]
 
 
-def test_two_people_of_one_seed_stand_side_by_side() -> None:
+def test_two_lists_of_one_seed_stand_side_by_side() -> None:
     """A list is only right beside the history and the item of its own split; validation chooses the setting."""
     made = [("a", "BPR", 1), ("b", "BPR", 2), ("c", "LLMInitBPR", 2), ("d", "LLMInitBPR", 3)]
     files = [result_file(name, model, "masked", seed) for name, model, seed in made]
@@ -218,7 +220,7 @@ def test_lists_stand_under_their_models_and_what_was_found_is_marked() -> None:
         replace(entry, result=entry.result | {"config": {"data_path": "gone", "ITEM_ID_FIELD": "item_id"}})
         for entry in of_files(files)
     )
-    text = people(base, other)
+    text = examples(base, other)
     lists = dict(re.findall(r"<h4>(.*?)</h4><[ou]l>(.*?)</[ou]l>", text))
     assert lists == {
         "history": "<li>h</li>",
