@@ -1,4 +1,4 @@
-"""An encoder behind an endpoint that speaks OpenAI's embeddings protocol, at home or for money."""
+"""An encoder behind an endpoint with OpenAI's embeddings protocol, on a local server or a paid service."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from recbole_llminit.utils.endpoint import Endpoint
 from recbole_llminit.utils.errors import UserError
 
 _ADVICE = "finished shards are kept: run the command again to go on"
-_CHARACTERS = 4  # of English text a token, about
+_CHARACTERS = 4  # approximate number of characters per token in English text
 
 
 def estimate(
     shards: Sequence[Sequence[str]], batch_size: int, price: float | None, prompt: str | None = None
 ) -> str:
-    """Say how many requests and tokens texts will take, and what they will cost.
+    """Return a one-line estimate of the requests, tokens and cost of encoding texts.
 
     Args:
-        shards: The texts to be sent; a request is of one shard.
+        shards: The texts to be sent, in groups; a request holds texts of one shard only.
         batch_size: Texts per request.
         price: US dollars per million tokens, if known.
-        prompt: Sent with every text.
+        prompt: Text put before every text.
     """
     texts = [text for shard in shards for text in shard]
     tokens = sum(len((prompt or "") + text) for text in texts) / _CHARACTERS
@@ -37,16 +37,19 @@ def estimate(
 
 
 class EndpointEncoder:
-    """A model behind an endpoint. The key is read from the environment and kept nowhere else.
+    """An encoder behind an endpoint.
+
+    The API key is read from the environment variable OPENAI_API_KEY and written nowhere.
 
     Args:
-        settings: See `EncoderSettings`; `base_url` is set.
+        settings: See `EncoderSettings`; `base_url` must be set.
         batch_size: Texts per request.
-        per_minute: Most requests per minute; None: no limit of ours.
+        per_minute: Largest number of requests per minute, retries included; None sets no limit.
 
     Raises:
         ImportError: If openai is not installed.
-        UserError: If the URL holds a password, or an option is not the endpoint's.
+        UserError: If the address is invalid or holds a password or a query, the API key is not printable
+            ASCII, or an option applies to local models only.
     """
 
     def __init__(
@@ -65,7 +68,8 @@ class EndpointEncoder:
         """Return vectors (n_texts, d_llm) float32 of texts, in their order.
 
         Raises:
-            UserError: If the server refuses, fails past all retries, or answers with something else.
+            UserError: If the server refuses, still fails after all retries, or does not answer with one
+                vector per text, all of the same dimension.
         """
         prompt = self._settings.prompt or ""
         batches = [texts[at : at + self._batch_size] for at in range(0, len(texts), self._batch_size)]
@@ -87,7 +91,7 @@ class EndpointEncoder:
         if len({len(row) for _, row in rows if isinstance(row, list)}) > 1:
             raise UserError(f"{self._settings.base_url} answered with vectors of different dimensions")
         try:
-            with np.errstate(over="ignore"):  # what is too large is infinite, and refused later
+            with np.errstate(over="ignore"):  # numbers beyond float32 become infinite and are refused later
                 vectors = np.array([row for _, row in rows], dtype=np.float32)
         except (ValueError, TypeError):
             vectors = np.empty(0, dtype=np.float32)
@@ -101,7 +105,7 @@ class EndpointEncoder:
 
 
 def _check_options(settings: EncoderSettings) -> None:
-    """Refuse what an endpoint can't take."""
+    """Refuse options that apply to local models only."""
     for flag in ("revision", "max_length"):
         if getattr(settings, flag) is not None:
             raise UserError(f"--{flag.replace('_', '-')} is for local models; an endpoint decides itself")

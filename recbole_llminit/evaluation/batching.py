@@ -1,4 +1,4 @@
-"""How many users one step of a full ranking takes."""
+"""Choose the number of users per step of a full ranking."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import torch
 
 from recbole_llminit.utils.errors import UserError
 
-# A step holds about four tables of (users, items) at once: scores, positives, and what top-k needs.
+# A step holds about four (users, items) tables of 4 bytes at once: scores, positives, and those of top-k.
 _BYTES_PER_PAIR = 16
-# Without `full_sort_predict` RecBole writes out every (user, item) pair as an interaction.
+# For a model without `full_sort_predict` RecBole makes an interaction of every (user, item) pair.
 _BYTES_PER_WRITTEN_PAIR = 128
 _SHARE_OF_FREE_MEMORY = 0.1
-_MOST_BYTES = 2**27  # more brings no speed: the tables stop fitting any cache
+_MOST_BYTES = 2**27  # more is not faster: the tables no longer fit a cache
 
 
 def users_per_batch(config: Any, n_items: int) -> int:
     """Return the number of users per step of a full ranking over `n_items` items.
 
     RecBole counts `eval_batch_size` in (user, item) pairs, so that its default of 4096 means one
-    user per step once a catalogue has more than 2,048 items.
+    user per step once a catalogue has more than 2,048 items. Reads `users_per_batch`, `model_class` and
+    `device`.
 
     Raises:
         UserError: If ``users_per_batch`` is neither ``auto`` nor a positive integer.

@@ -1,6 +1,7 @@
-"""RecBole's full-ranking evaluation without its Python loops: the same batches, the same metrics.
+"""RecBole's full-ranking evaluation without its Python loops: the same batches and the same metrics.
 
-What a user has interacted with, and what is to be found, lie in CSR arrays; a batch is cut out of them.
+The histories and the positives (target items) of all users are stored in CSR arrays, of which each batch
+takes the rows of its users.
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ItemLists:
-    """A list of item ids for each user: `items[starts[u]:starts[u + 1]]`; indexed, tensors as RecBole's."""
+    """A list of item ids for each user u: `items[starts[u]:starts[u + 1]]`.
+
+    Indexed by a user or by several, it returns tensors, as RecBole's arrays of tensors do.
+    """
 
     starts: Ids  # (n_users + 1,)
     items: Ids
 
     @classmethod
     def from_pairs(cls, users: Ids, items: Ids, n_users: int) -> ItemLists:
-        """Group items by user; `users` is in ascending order."""
+        """Group items by user, given pairs (n_pairs,) whose `users` are in ascending order."""
         return cls(np.searchsorted(users, np.arange(n_users + 1)), items)
 
     def of(self, users: Ids) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return, for a batch of users, the rows in the batch and the items of all their lists."""
+        """Return the row in the batch and the item id of every item in the lists of a batch of users."""
         lengths = self.starts[users + 1] - self.starts[users]
         rows = np.repeat(np.arange(len(users)), lengths)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -53,9 +57,10 @@ class ItemLists:
 
 
 class FullRankingLoader(FullSortEvalDataLoader):  # type: ignore[misc]
-    """RecBole's loader, built and read by array operations.
+    """RecBole's full-ranking loader, built and read by array operations; sequential models use RecBole's.
 
-    ``uid2positive_item`` and ``uid2history_item`` are indexed by user id as RecBole's are.
+    ``uid2positive_item`` and ``uid2history_item`` are indexed by user id as in RecBole. Reads `MODEL_TYPE`
+    and the keys of RecBole's loader.
     """
 
     def __init__(self, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
@@ -83,7 +88,7 @@ class FullRankingLoader(FullSortEvalDataLoader):  # type: ignore[misc]
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
 
     def collate_fn(self, index: Any) -> Any:
-        """Return a batch of users with the (row, item) pairs of their histories and of their positives."""
+        """Return a batch as RecBole does: users, (rows, items) of histories, rows and items of positives."""
         if self.is_sequential:
             return super().collate_fn(index)
         rows = np.asarray(index)
@@ -93,7 +98,10 @@ class FullRankingLoader(FullSortEvalDataLoader):  # type: ignore[misc]
 
 
 def _used_pairs(sampler: Any, users: Ids, n_items: int) -> Ids:
-    """Return user * n_items + item for what the sampler may not draw, for `users` at least, ascending."""
+    """Return the pairs, as user * n_items + item in ascending order, that the sampler may not draw.
+
+    They include all such pairs of `users`, and may include pairs of other users.
+    """
     if isinstance(sampler.used_ids, SeenItems):
         return sampler.used_ids.pairs
     used = [sampler.used_ids[user] for user in users]
@@ -103,10 +111,11 @@ def _used_pairs(sampler: Any, users: Ids, n_items: int) -> Ids:
 
 
 class ListCollector(Collector):  # type: ignore[misc]
-    """RecBole's collector for top-k metrics in linear time.
+    """RecBole's collector, with top-k metrics collected in time linear in the number of batches.
 
-    RecBole concatenates all that it has at every batch, and marks positives in a table of users x items.
-    Here batches are kept in a list, and the top k are looked up among the positives.
+    RecBole concatenates all earlier batches with each new one, and marks positives in a (users, items)
+    table. Here batches are kept in a list, and the top k items are looked up among the positives. Reads
+    the keys of RecBole's collector (`metrics`, `topk`, `eval_args`, `device`).
     """
 
     def __init__(self, config: Any) -> None:
@@ -120,7 +129,10 @@ class ListCollector(Collector):  # type: ignore[misc]
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:
-        """Collect a batch's top items and hits; what other metrics need is collected as RecBole does."""
+        """Collect a batch's top items and hits; if a metric needs anything else, RecBole collects the batch.
+
+        The arguments are RecBole's: scores (n_users, n_items), the batch, and row and item of each positive.
+        """
         needs = [key for key in ("rec.meanrank", "rec.score", "data.label") if self.register.need(key)]
         if needs:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
@@ -134,10 +146,10 @@ class ListCollector(Collector):  # type: ignore[misc]
             )
 
     def get_data_struct(self) -> DataStruct:
-        """Return what was collected, each batch after the other, and forget it.
+        """Return the collected data with their batches concatenated, and clear the collector.
 
-        RecBole moves all that it has to the CPU, and so fails at the counts of items and users that its
-        metrics of coverage and popularity need; those are no tensors.
+        RecBole calls ``cpu()`` on all data, which fails for the counts of items and users that its metrics
+        of coverage and popularity need, because these are not tensors. They are set aside here.
         """
         self.data_struct.join()
         collected = self.data_struct._data_dict
@@ -152,37 +164,43 @@ class ListCollector(Collector):  # type: ignore[misc]
 
 
 def top_items(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return (n_users, k) int64 items, best first; 0, the padding, where nothing is left to recommend."""
+    """Return the k best items by `scores`, (n_users, n_items), best first.
+
+    The result is (n_users, k) int64, with 0 (padding) where a user has no unmasked item left.
+    """
     best, top = torch.topk(scores, k, dim=-1)
-    return top.masked_fill(best == -torch.inf, 0)  # RecBole would go on with the masked history
+    return top.masked_fill(best == -torch.inf, 0)  # RecBole would list masked items of the history
 
 
 def hits_of(
     top: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor, n_items: int
 ) -> torch.Tensor:
-    """Return (n_users, k + 1) int32: which of the top k are positives, and how many positives there are."""
+    """Return (n_users, k + 1) int32: whether each top item is a positive, and the number of positives.
+
+    The positives, (n_positives,), are given by their row in `top`, (n_users, k), and their item id.
+    """
     pairs = torch.unique(positive_u.to(top.device) * n_items + positive_i.to(top.device))
     rows = torch.arange(len(top), device=top.device).unsqueeze(1)
     wanted = rows * n_items + top
-    # Behind the last pair stands -1, which no pair is: what sorts behind all of them is no hit.
+    # searchsorted returns len(pairs) for a number above all pairs; -1 there makes the comparison fail.
     hit = F.pad(pairs, (0, 1), value=-1)[torch.searchsorted(pairs, wanted)] == wanted
     number = torch.bincount(pairs // n_items, minlength=len(top)).unsqueeze(1)
     return torch.cat([hit.int(), number.int()], dim=1)
 
 
 class _Lists(DataStruct):  # type: ignore[misc]
-    """RecBole's store of results; tensors that come batch by batch are put together once."""
+    """RecBole's store of results, with the tensors of all batches concatenated only once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._batches: dict[str, list[torch.Tensor]] = {}
 
     def update_tensor(self, name: str, value: torch.Tensor) -> None:
-        """Keep a batch."""
+        """Append a batch to the list of the batches of `name`."""
         self._batches.setdefault(name, []).append(value.detach().clone())
 
     def join(self) -> None:
-        """Put the batches of each name together."""
+        """Concatenate the batches of each name."""
         for name, batches in self._batches.items():
             self._data_dict[name] = torch.cat(batches)
         self._batches = {}

@@ -1,6 +1,6 @@
-"""Metrics by user activity, by item popularity, and for warm and cold items, from one full ranking.
+"""Compute metrics by user activity, by item popularity, and for warm and cold items, from one full ranking.
 
-RecBole's metrics give the values; only which users and which items to be found they are given differs.
+The values come from RecBole's metric classes, applied to the users or target items of each group.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from recbole_llminit.evaluation.full_ranking import hits_of, top_items
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-# Least training interactions of each bucket; fixed, so that runs and datasets can be compared.
+# The least number of training interactions in each bucket; fixed, so that runs and datasets are comparable.
 BUCKETS = (0, 1, 5, 10, 20, 50)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The top of a full ranking, and what was to be found: one row for each user of the test."""
+    """The top of a full ranking and the target items, with one row for each user."""
 
-    users: Ids  # (n,) RecBole's ids
-    top: Ids  # (n, k) items, best first; 0 where nothing is left to recommend
-    rows: Ids  # (m,) row of each positive
-    positives: Ids  # (m,) item to be found
+    users: Ids  # (n,) RecBole's user id of each row
+    top: Ids  # (n, k) item ids, best first; 0 where no unmasked item is left
+    rows: Ids  # (m,) row of each target item's user
+    positives: Ids  # (m,) item id of each target item
 
 
 def full_ranking(trainer: Any, loader: Any) -> Ranking:
-    """Rank all items for every user of `loader` with the model as it is, masked as the protocol masks.
+    """Rank all items for every user of `loader`, with history masked if the protocol masks it.
+
+    Reads `topk` and `USER_ID_FIELD` from the trainer's config.
 
     Args:
-        trainer: RecBole's trainer, its best model loaded.
+        trainer: RecBole's trainer, with its best model loaded.
         loader: A full-ranking loader.
     """
     trainer.model.eval()
@@ -58,11 +60,14 @@ def values_by_user(
 ) -> dict[str, Values]:
     """Return each top-k metric's value for each user: ``{"recall@10": (n,)}``.
 
+    Metrics that are not computed from hits in a top-k list are left out. Reads `metrics`, `topk` and the
+    keys of RecBole's metrics.
+
     Args:
         ranking: The ranking of n users.
-        config: RecBole's config; metrics other than those of a top-k list are left out.
-        wanted: (n_items,) the items that count as found; all if None. A user without any such item to
-            be found has NaN.
+        config: RecBole's config.
+        wanted: (n_items,) bool, the items that count as target items; None for all. The value of a user
+            without such a target item is NaN.
     """
     from recbole.evaluator.base_metric import TopkMetric
     from recbole.evaluator.collector import DataStruct
@@ -84,7 +89,7 @@ def values_by_user(
 
 
 def _hits(ranking: Ranking, wanted: npt.NDArray[np.bool_] | None) -> torch.Tensor:
-    """Return (n, k + 1): which of the top k are to be found, and how many are to be found."""
+    """Return (n, k + 1): whether each top item is a wanted target item, and the number of these."""
     counts = np.ones(len(ranking.rows), dtype=bool) if wanted is None else wanted[ranking.positives]
     rows, items = ranking.rows[counts], ranking.positives[counts]
     n_items = int(max(ranking.top.max(), ranking.positives.max())) + 1
@@ -99,15 +104,19 @@ def _spread(values: Any, rows: npt.NDArray[np.bool_]) -> Values:
 
 
 def group_metrics(ranking: Ranking, train: sp.csr_matrix, config: Any) -> list[dict[str, Any]]:
-    """Return one row for each group: by what, which group, how many users, and their mean metrics.
+    """Return one row for each group of users or target items that is not empty.
 
-    Users are grouped by their training interactions. Items to be found are grouped by theirs: for such
-    a group, only its items count as found, in the same lists. `cold` items have no training interaction.
+    Users and target items are grouped by their number of training interactions. For a group of items only
+    its items count as target items; the ranked lists are the same. `cold` items have no training
+    interaction. Reads the keys of `values_by_user`.
 
     Args:
         ranking: The full ranking of the test.
-        train: (n_users, n_items) training interactions.
+        train: (n_users, n_items) counts of training interactions.
         config: RecBole's config.
+
+    Returns:
+        Rows with `by` (the criterion), `group`, `users` (their number) and `metrics` (means over users).
     """
     everybody = values_by_user(ranking, config)
     activity = np.asarray(train.sum(axis=1)).ravel()[ranking.users]
@@ -124,7 +133,7 @@ def group_metrics(ranking: Ranking, train: sp.csr_matrix, config: Any) -> list[d
 
 
 def _buckets(counts: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield each bucket's name and its members."""
+    """Yield each bucket's name and a mask of the counts, (n,), that fall into it."""
     for low, high in zip(BUCKETS, (*BUCKETS[1:], None), strict=True):
         if high is None:
             yield f"{low}+", counts >= low

@@ -1,4 +1,4 @@
-"""How many dimensions a trained table really uses: its singular values and their effective rank."""
+"""Measure how many dimensions a trained table uses: its singular values and their effective rank."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _TABLES = ("user_embedding", "item_embedding")
 def effective_rank(singular_values: npt.NDArray[np.floating]) -> float:
     """Return exp of the entropy of the singular values, taken as shares of their sum.
 
-    Roy & Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007. It is 1
-    if one direction holds everything and d if all d are equally strong; 0 for a table of zeros.
+    Roy & Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007. It is 1 if
+    only one singular value is not zero, d if all d are equal, and 0 for a table of zeros.
     """
     total = float(np.sum(singular_values))
     return float(np.exp(entropy(singular_values))) if total > 0 else 0.0
 
 
 def table_statistics(model: Any) -> dict[str, dict[str, Any]]:
-    """Return, for each of a model's two tables, its shape, singular values and effective rank.
+    """Return shape, singular values and effective rank of a model's user and item embedding tables.
 
-    The padding row is left out; nothing is centred.
+    The padding row is left out; the rows are not centred.
     """
     tables = {name: getattr(model, name, None) for name in _TABLES}
     return {name: _of(table) for name, table in tables.items() if isinstance(table, nn.Embedding)}

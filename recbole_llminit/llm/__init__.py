@@ -1,9 +1,9 @@
-"""Language models that answer prompts, all behind one protocol: `LanguageModel`.
+"""Language models that answer prompts, all with the interface `LanguageModel`.
 
-`EndpointLM` asks a server that speaks OpenAI's protocol; `Recorded` keeps another model's answers in a
-file and replays them; `llm.causal.load_llm` loads a model that computes here, and `llm.likelihood` scores
-texts with it. Those two modules import torch; this one imports neither torch nor transformers nor openai.
-Nothing here knows a recommender: whoever needs a language model hands in the name of its key for messages.
+`EndpointLM` sends prompts to a server with OpenAI's protocol; `Recorded` keeps another model's answers in a
+file and replays them; `llm.causal.load_llm` loads a model that runs in this process, and `llm.likelihood`
+scores texts with it. Those two modules import torch; this one imports neither torch nor transformers nor
+openai. No module here depends on a recommender: callers pass the name of their config key for messages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A frozen causal language model that computes here: from the hub, from a folder, or from a GGUF file."""
+"""A frozen causal language model that runs in this process: from the hub, a folder, or a GGUF file."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class CausalLM:
-    """A model that is read and never trained, and its tokeniser.
+    """A language model that is never trained, with its tokeniser; it implements `LanguageModel`.
 
-    It is no module, so that a recommender which holds one neither saves nor trains it, and RecBole's
-    FLOPs counter, which copies the recommender, does not copy it. It is a `LanguageModel`.
+    It is no torch module, so that a recommender which holds one neither saves nor trains it. A deep copy
+    is the object itself, so that RecBole's FLOPs counter, which copies the recommender, does not copy it.
 
     Args:
-        model: Of transformers, with a head that predicts the next token.
-        tokenizer: Of transformers; it has an end-of-text token.
-        name: On the hub, or of the folder or file that holds it.
+        model: A model of transformers, with a head that predicts the next token.
+        tokenizer: A tokeniser of transformers that has an end-of-text token.
+        name: The model's name on the hub, or the name of the folder or file that holds it.
 
     Attributes:
-        width: Of its token vectors.
-        context: Most positions it was made for.
+        width: Width of the token vectors.
+        context: Largest number of positions that the model supports.
         end: Id of the token that ends a text.
     """
 
@@ -48,7 +48,7 @@ class CausalLM:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What a card says of the model; ``sha256`` is of the weights and the chat template."""
+        """The model's entry on a card; ``sha256`` is the hash of its weights and chat template."""
         digest = hashlib.sha256(str(self.tokenizer.chat_template).encode())
         for name, weights in self.model.named_parameters():
             digest.update(name.encode())
@@ -62,15 +62,15 @@ class CausalLM:
 
     @property
     def start(self) -> list[int]:
-        """Tokens that the tokeniser puts before every text: the beginning of a sequence, or nothing."""
+        """Tokens that the tokeniser puts before every text: a begin-of-sequence token, or none."""
         return list(self.tokenizer("").input_ids)
 
     def tokens(self, text: str) -> list[int]:
-        """Return a text's tokens, without any that the tokeniser would add."""
+        """Return a text's tokens, without the special tokens that the tokeniser would add."""
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of tokens: (..., width)."""
+        """Return the vectors (..., width) of token ids (...)."""
         vectors: torch.Tensor = self.model.get_input_embeddings()(ids)
         return vectors
 
@@ -79,29 +79,30 @@ class CausalLM:
 
         Args:
             vectors: (batch, length, width).
-            mask: (batch, past length + length), 1 where there is something.
-            keep: How many last positions get logits.
-            past: Keys and values of what came before.
+            mask: (batch, past length + length), 1 where there is a token and 0 at padding.
+            keep: Number of positions, counted from the end, for which logits are computed.
+            past: Keys and values of the positions before `vectors`.
 
         Returns:
             The model's output: ``logits`` (batch, keep, vocabulary) and ``past_key_values``.
         """
         extra = {}
-        if self._takes_positions:  # counted without the padding
+        if self._takes_positions:  # positions are counted without the padding
             extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -vectors.shape[1] :]
         return self.model(
             inputs_embeds=vectors.to(self.model.dtype),
             attention_mask=mask,
             past_key_values=past,
-            use_cache=not (torch.is_grad_enabled() and vectors.requires_grad),  # training reads it once
+            # Training runs each sequence once, so it needs no keys and values for a continuation.
+            use_cache=not (torch.is_grad_enabled() and vectors.requires_grad),
             logits_to_keep=keep,
             **extra,
         )
 
     def prompt_tokens(self, prompt: str) -> list[int]:
-        """Return the tokens of a prompt, up to where the answer starts.
+        """Return the tokens of a prompt, up to the start of the answer.
 
-        A model that has a chat template gets the prompt as a user's message, any other as plain text.
+        A model with a chat template gets the prompt as a user's message, any other as plain text.
         """
         if not self.tokenizer.chat_template:
             return [*self.start, *self.tokens(prompt)]
@@ -113,7 +114,7 @@ class CausalLM:
     def generate(self, prompts: Sequence[str], max_tokens: int) -> list[str]:
         """Return the whole answer to each prompt, in their order; see `LanguageModel`.
 
-        Prompts are run one at a time: an answer does not depend on what else is asked.
+        Prompts are run one at a time, so that an answer does not depend on the other prompts.
 
         Raises:
             UserError: If a prompt and its answer may be longer than the model's context.
@@ -133,18 +134,18 @@ class CausalLM:
 
     @property
     def _ends(self) -> set[int]:
-        """Tokens that end an answer: a chat model may end its turn with another than a text's end."""
-        turn = self.model.generation_config.eos_token_id  # a number, several, or None
+        """Tokens that end an answer; a chat model may end its turn with a token other than end-of-text."""
+        turn = self.model.generation_config.eos_token_id  # an id, a list of ids, or None
         return {self.end, *(turn if isinstance(turn, list) else [turn])} - {None}
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def continuation(self, prompt: torch.Tensor, most: int, ends: Collection[int]) -> str:
-        """Return what the model writes after a prompt, the likeliest token each time.
+        """Return the text that greedy decoding (the likeliest token at each step) gives after a prompt.
 
         Args:
-            prompt: (length, width) vectors.
-            most: Tokens after which the text is cut.
-            ends: Tokens that end the text and are no part of it.
+            prompt: Vectors (length, width).
+            most: Largest number of tokens of the text.
+            ends: Tokens that end the text and are not part of it.
         """
         written: list[int] = []
         mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
@@ -160,7 +161,7 @@ class CausalLM:
         return str(self.tokenizer.decode(written, skip_special_tokens=True))
 
     def close(self) -> None:
-        """Do nothing: the memory is free once nobody holds the model."""
+        """Do nothing: the memory is freed once no reference to the model is left."""
 
 
 def load_llm(name: str | None, dtype: str, device: torch.device, *, key: str) -> CausalLM:
@@ -168,13 +169,14 @@ def load_llm(name: str | None, dtype: str, device: torch.device, *, key: str) ->
 
     Args:
         name: A name on the Hugging Face hub, a folder, or a ``.gguf`` file.
-        dtype: One of `DTYPES`; ``auto`` is the one it was saved in.
-        device: Where it computes.
-        key: Name of the key that holds `name`, for messages; the one of `dtype` is ``<key>_dtype``.
+        dtype: One of `DTYPES`; ``auto`` is the precision in which the model was saved.
+        device: The device that the model runs on.
+        key: Config key that holds `name`, for messages; the key of `dtype` is ``<key>_dtype``.
 
     Raises:
-        ImportError: If transformers, or what it needs to read GGUF, is not installed.
-        UserError: If there is no such model, or it has no tokeniser.
+        ImportError: If transformers, or a package that it needs to read GGUF, is not installed.
+        UserError: If `name` is None, `dtype` is unknown, the model does not exist or can't be loaded, or it
+            has no tokeniser with an end-of-text token.
     """
     if name is None:
         raise UserError(f"{key} is missing: name a causal model of the hub, a folder or a .gguf file")
@@ -191,7 +193,7 @@ def load_llm(name: str | None, dtype: str, device: torch.device, *, key: str) ->
 
 
 def _gguf(path: Path, key: str) -> str:
-    """Return the file's name if the file and what reads it are there."""
+    """Return the file's name; check that the file exists and the packages to read it are installed."""
     if not path.is_file():
         raise UserError(f"{key} '{path}': no such file")
     for package in ("gguf", "accelerate"):

@@ -1,4 +1,4 @@
-"""A language model behind an endpoint that speaks OpenAI's chat completions."""
+"""A language model behind an endpoint with OpenAI's chat-completions protocol."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from recbole_llminit.utils.errors import UserError
 
 
 class EndpointLM:
-    """A model behind an endpoint; each prompt is one request with temperature 0.
+    """A language model behind an endpoint; each prompt is one request with temperature 0.
 
-    The key is read from the environment variable OPENAI_API_KEY. Answers are as deterministic as the
-    server is: keep them with `llm.recorded.Recorded`.
+    The API key is read from the environment variable OPENAI_API_KEY. The server may answer the same prompt
+    differently each time; wrap the model in `llm.recorded.Recorded` to keep its answers.
 
     Args:
-        name: What the server calls the model.
+        name: The server's name of the model.
         base_url: Address of the server, such as ``https://host/v1``.
-        key: Name of the key or flag that holds the address, for messages.
-        requests_per_minute: Most requests per minute, retries included; None: no limit of ours.
+        key: Name of the config key or flag that holds the address, for messages.
+        requests_per_minute: Largest number of requests per minute, retries included; None sets no limit.
 
     Raises:
         ImportError: If openai is not installed.
-        UserError: If the address is none or holds a secret.
+        UserError: If `base_url` is no address, or holds a password or a query.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class EndpointLM:
         """Return the whole answer to each prompt, in their order; see `LanguageModel`.
 
         Raises:
-            UserError: If the server refuses, fails past all retries, or answers with something else.
+            UserError: If the server refuses, still fails after all retries, or does not answer with text.
         """
         return [self._answer(prompt, max_tokens) for prompt in prompts]
 
@@ -50,7 +50,7 @@ class EndpointLM:
                 max_tokens=max_tokens,
             )
             text = reply.choices[0].message.content
-        if text is None:  # a refusal, or nothing but thoughts
+        if text is None:  # the model refused, or its answer was cut off during its reasoning
             return ""
         if not isinstance(text, str):
             raise UserError(f"{self.facts['base_url']} answered with something else than text")

@@ -1,4 +1,4 @@
-"""What a language model makes of titles after a prompt: their loss, their likelihoods, its own guess."""
+"""Score titles after a prompt by a language model (loss and likelihoods), and generate a title."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _IGNORED = -100
 def title_loss(
     llm: CausalLM, prompts: Sequence[torch.Tensor], targets: Sequence[Sequence[int]]
 ) -> torch.Tensor:
-    """Return the cross-entropy of each prompt's target, mean over all target tokens (equation 8).
+    """Return the cross-entropy of the titles after their prompts, the mean over all target tokens.
+
+    This is equation 8 of A-LLMRec.
 
     Args:
-        llm: The model.
-        prompts: For each row the prompt's vectors (length, width).
-        targets: For each row the tokens of its title and the end of text.
+        llm: The language model.
+        prompts: Vectors (length, width) of each row's prompt.
+        targets: Tokens of each row's title, with the end-of-text token.
     """
     device = prompts[0].device
     rows, labels = [], []
@@ -31,7 +33,7 @@ def title_loss(
         rows.append(torch.cat([prompt, llm.embed(ids[:-1]).to(prompt.dtype)]).flip(0))
         labels.append(ids.flip(0))
     lengths = torch.tensor([len(row) for row in rows], device=device)
-    # Padding stands on the left, so that all targets end where logits are computed.
+    # Rows are padded on the left, so that all targets end at the last positions, which get logits.
     vectors = pad_sequence(rows, batch_first=True).flip(1)
     longest = vectors.shape[1]
     mask = (torch.arange(longest, device=device) >= longest - lengths.unsqueeze(1)).long()
@@ -50,14 +52,14 @@ def log_likelihoods(
 ) -> torch.Tensor:
     """Return log p(title | prompt) / length ** length_penalty for each title: (n_titles,) float32.
 
-    The prompt is run once; its keys and values serve all titles.
+    The prompt is run once; its keys and values are reused for all titles.
 
     Args:
-        llm: The model.
-        prompt: (length, width) vectors.
-        titles: Tokens of each title and the end of text.
-        rows: Titles that are run together: what bounds the memory.
-        length_penalty: 1: the mean over the tokens; 0: the sum.
+        llm: The language model.
+        prompt: Vectors (length, width).
+        titles: Tokens of each title, with the end-of-text token.
+        rows: Number of titles that are run together, which bounds the memory.
+        length_penalty: 1 gives the mean over the tokens, 0 the sum.
     """
     ones = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
     first = llm(prompt[None], ones, keep=1)
@@ -74,7 +76,15 @@ def log_likelihoods(
 def _continued(
     llm: CausalLM, first: torch.Tensor, past: object, length: int, ids: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Return the sum of the log-probabilities of each row of tokens after what `past` holds."""
+    """Return the log-probability of each row of tokens after a prompt: (n_rows,) float32.
+
+    Args:
+        llm: The language model.
+        first: Logits (1, 1, vocabulary) of the first token after the prompt.
+        past: The prompt's keys and values, one copy for each row; they are extended.
+        length: Length of the prompt.
+        ids: The tokens of each row.
+    """
     wanted = pad_sequence(ids, batch_first=True, padding_value=_IGNORED)
     logits = first.expand(len(ids), 1, -1)
     fed = wanted[:, :-1]
@@ -87,14 +97,14 @@ def _continued(
 
 
 def greedy(llm: CausalLM, prompt: torch.Tensor, most: int) -> str:
-    """Return the first line that the model writes after a prompt, the likeliest token each time.
+    """Return the first line of the text that greedy decoding gives after a prompt.
 
     The published code's repetition penalty of 1.5 is not applied: it forbids titles that repeat a word.
 
     Args:
-        llm: The model.
-        prompt: (length, width) vectors.
-        most: Tokens after which the line is cut.
+        llm: The language model.
+        prompt: Vectors (length, width).
+        most: Largest number of tokens of the text.
     """
     text = llm.continuation(prompt, most, {llm.end})
     return next(iter(text.strip().splitlines()), "").strip()

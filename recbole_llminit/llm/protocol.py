@@ -1,4 +1,4 @@
-"""What every language model of this room can do."""
+"""The interface that all language models of this package implement."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any, Protocol
 
 
 class LanguageModel(Protocol):
-    """Anything that answers prompts.
+    """A language model that answers prompts.
 
-    `llm.causal.CausalLM` computes here, `llm.endpoint.EndpointLM` asks a server, and
-    `llm.recorded.Recorded` keeps the answers of either in a file. Likelihoods need a model that
-    computes here: the functions of `llm.likelihood` take a `CausalLM`.
+    `llm.causal.CausalLM` runs in this process, `llm.endpoint.EndpointLM` sends requests to a server, and
+    `llm.recorded.Recorded` keeps the answers of either in a file. Likelihoods need a model that runs in
+    this process: the functions of `llm.likelihood` take a `CausalLM`.
     """
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a card says of the model, as JSON can hold it: all that its answers depend on.
+        """The model's entry on a card, as JSON values: everything that its answers depend on.
 
-        Always ``name`` and ``kind`` (``transformers``, ``gguf`` or ``endpoint``); of a model that
-        computes here ``precision`` and ``sha256``, of an endpoint ``base_url``. Never a key.
+        It holds ``name`` and ``kind`` (``transformers``, ``gguf`` or ``endpoint``); for a `CausalLM` also
+        ``precision`` and ``sha256``, and for an endpoint ``base_url``. It never holds an API key.
         """
         ...
 
     def generate(self, prompts: Sequence[str], max_tokens: int) -> list[str]:
         """Return the whole answer to each prompt, in their order.
 
-        The likeliest token is taken each time, so that the same prompt gets the same answer.
+        The likeliest token is taken at each step, so that the same prompt gets the same answer.
 
         Args:
-            prompts: Each is one message of a user.
-            max_tokens: Tokens after which an answer is cut.
+            prompts: Texts, each of which is sent as one user message.
+            max_tokens: Largest number of tokens of an answer, after which it is cut.
 
         Raises:
             UserError: If the model can't answer.
@@ -38,5 +38,5 @@ class LanguageModel(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""
         ...

@@ -1,4 +1,4 @@
-"""Answers as data: kept in a file as they come, and replayed instead of asked for again."""
+"""Keep a language model's answers in a file, and replay them instead of asking the model again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _Row = dict[str, Any]
 
 
 class Recorded:
-    """A language model whose answers are in a file: those that are there are not asked for again.
+    """A language model that records its answers in a file and replays those that the file holds.
 
-    The file holds JSON, one answer a line: ``hash`` (of the next three), ``facts``, ``max_tokens``,
-    ``prompt``, ``answer``. Lines are only ever added, each as soon as its answer is there, so that a job
-    which is killed loses the answer under way and no other. One process at a time may write to it.
+    The file holds one JSON object per line and answer: ``hash`` (of the next three fields), ``facts``,
+    ``max_tokens``, ``prompt``, ``answer``. Each line is appended as soon as its answer arrives, so that a
+    killed job loses no more than the answer in progress. Only one process at a time may write to the file.
 
     Args:
-        model: Whose answers they are; None: only what the file holds is given, as the one model's whose
-            answers it holds.
-        file: Made with the first answer, if there is a model.
+        model: The model to ask for missing answers; None replays the file alone, which must then hold the
+            answers of exactly one model.
+        file: Where the answers are kept; it is created with the first new answer.
 
     Raises:
         UserError: If a line of the file is damaged; without a model, if the file holds no answers, or
@@ -43,7 +43,7 @@ class Recorded:
         """Return the whole answer to each prompt, in their order; see `LanguageModel`.
 
         Raises:
-            UserError: If an answer is missing and there is no model, or the model can't answer.
+            UserError: If an answer is missing and there is no model to ask, or the model can't answer.
         """
         hashes = [_hash(self.facts, max_tokens, prompt) for prompt in prompts]
         for wanted, prompt in zip(hashes, prompts, strict=True):
@@ -76,13 +76,13 @@ class Recorded:
         if self._out is None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._out = self._file.open("ab")
-            self._out.truncate(self._end)  # where a line was cut off
+            self._out.truncate(self._end)  # remove a last line that was cut off
         self._out.write(json.dumps(row).encode() + b"\n")
         self._out.flush()
 
 
 def _read(file: Path) -> tuple[list[_Row], int]:
-    """Return the answers of a file, and the number of bytes that whole lines take."""
+    """Return the answers of a file, and the size in bytes of its complete lines."""
     if not file.exists():
         return [], 0
     data = file.read_bytes()
@@ -93,7 +93,7 @@ def _read(file: Path) -> tuple[list[_Row], int]:
 
 
 def _checked(line: bytes, file: Path, number: int) -> _Row:
-    """Return a line's answer if it is what `_row` made."""
+    """Return the content of a line; raise `UserError` if `_row` would not have made it."""
     try:
         row = json.loads(line)
         whole = row == _row(row["facts"], row["max_tokens"], row["prompt"], row["answer"])
@@ -114,12 +114,12 @@ def _row(facts: _Row, max_tokens: int, prompt: str, answer: str) -> _Row:
 
 
 def _hash(facts: _Row, max_tokens: int, prompt: str) -> str:
-    """Return what an answer is found by."""
+    """Return the hash under which an answer is stored."""
     return hashlib.sha256(json.dumps([facts, max_tokens, prompt], sort_keys=True).encode()).hexdigest()
 
 
 def _only_facts(rows: Iterable[_Row], file: Path) -> dict[str, Any]:
-    """Return the facts of the one model whose answers these are."""
+    """Return the facts of the model that gave these answers; raise `UserError` unless it is exactly one."""
     models = {json.dumps(row["facts"], sort_keys=True): row["facts"] for row in rows}
     if len(models) != 1:
         what = f"answers of {len(models)} language models" if models else "no recorded answers"

@@ -1,9 +1,8 @@
-"""Repair what today's stack breaks in RecBole 1.2.1: one function per break.
+"""Repair what today's libraries break in RecBole 1.2.1: one function per break.
 
-Each function tests for the break before it acts, so it does nothing where the break is absent, and
-its docstring names the report and the release that would retire it. Repairs of a module are applied
-right after that module is imported: importing this package stays cheap, and the order of imports
-does not matter.
+Each function does nothing where its break is absent. Its docstring names the report and the change in
+RecBole that would make it superfluous. Repairs of a module are applied right after that module is
+imported, so importing this package stays cheap and the order of imports does not matter.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def numpy_aliases() -> None:
 
 
 def supported_pandas(_: types.ModuleType) -> None:
-    """Refuse pandas 3, under which RecBole corrupts item features without a word.
+    """Refuse pandas 3, under which RecBole corrupts item features without any warning.
 
     RecBole fills gaps with ``feat[field].fillna(..., inplace=True)``, which changes nothing under
     copy-on-write: NaN stays, and token ids turn into -9223372036854775808.
@@ -60,7 +59,7 @@ def supported_pandas(_: types.ModuleType) -> None:
     """
     version = importlib.metadata.version("pandas")
     if int(version.split(".")[0]) >= 3:
-        sys.modules.pop("recbole", None)  # a hook runs once; a second import is to be refused as well
+        sys.modules.pop("recbole", None)  # a hook runs once, but a second import must be refused too
         wrapt.register_post_import_hook(supported_pandas, "recbole")
         raise ImportError(
             f"pandas {version} silently corrupts RecBole's features; install a supported one: "
@@ -79,10 +78,10 @@ def dok_matrix_update(sparse: types.ModuleType) -> None:
 
 
 def torch_load(torch: types.ModuleType) -> None:
-    """Let RecBole, and nobody else, unpickle its own checkpoints.
+    """Let RecBole's modules, and no other caller, unpickle RecBole's checkpoints.
 
-    Since torch 2.6 ``torch.load`` refuses pickled objects by default, and a RecBole checkpoint
-    holds its ``Config``. Every other caller keeps torch's safe default.
+    Since torch 2.6 ``torch.load`` refuses pickled objects by default, but a RecBole checkpoint
+    holds a ``Config``. Every other caller keeps torch's safe default.
     Reported in RecBole #2212, #2215; retired by a RecBole that passes ``weights_only=False``.
     """
     load: Callable[..., Any] = torch.load
@@ -98,9 +97,9 @@ def torch_load(torch: types.ModuleType) -> None:
 
 
 def numpy_aliases_of_a_loaded_config(configurator: types.ModuleType) -> None:
-    """Set the aliases (``np.float`` and others) that RecBole sets when a ``Config`` is made.
+    """Set the aliases (``np.float`` and others) that RecBole sets when a ``Config`` is constructed.
 
-    A ``Config`` that comes out of a checkpoint is not made, and NDCG fails without them.
+    A ``Config`` that is unpickled from a checkpoint is not constructed, and NDCG fails without the aliases.
     Reported in RecBole #1604; retired by a RecBole that reads NumPy's own names.
     """
     configurator.Config.compatibility_settings(None)
@@ -109,6 +108,7 @@ def numpy_aliases_of_a_loaded_config(configurator: types.ModuleType) -> None:
 def no_gpu_means_cpu(_: types.ModuleType) -> None:
     """Make ``use_gpu: False`` select the CPU; RecBole decides by ``gpu_id`` alone.
 
+    Reads ``use_gpu``, ``single_spec``.
     Reported in RUCAIBox/UniSRec #23; retired by a RecBole that reads ``use_gpu`` there.
     """
 
@@ -125,8 +125,8 @@ def no_gpu_means_cpu(_: types.ModuleType) -> None:
 def report_outside_ray(quick_start: Any) -> None:
     """Keep ``objective_function`` from reporting to ray when no ray session runs.
 
-    Under hyperopt every trial printed a warning with a stack.
-    Reported in RecBole #1741; retired by a RecBole that asks first.
+    Under hyperopt, every trial otherwise prints a warning with a stack trace.
+    Reported in RecBole #1741; retired by a RecBole that tests for a session first.
     """
     tune = quick_start.tune
 
@@ -140,7 +140,7 @@ def report_outside_ray(quick_start: Any) -> None:
 def exhaustive_search(hyper_tuning: Any) -> None:
     """Let RecBole's exhaustive search draw from hyperopt 0.2.6 and newer.
 
-    It seeds a ``RandomState``; hyperopt now calls ``Generator.integers`` on it.
+    RecBole seeds a ``RandomState``, on which hyperopt now calls ``Generator.integers``.
     Reported in RecBole #1354; retired by a RecBole that seeds a ``Generator``.
     """
     import numpy as np
@@ -155,7 +155,7 @@ def exhaustive_search(hyper_tuning: Any) -> None:
 def deprecation_noise(_: types.ModuleType) -> None:
     """Silence the deprecation warnings that RecBole and ray trigger on every run.
 
-    They name code the user cannot change; retired together with the calls.
+    They concern code that the user cannot change; retired by a RecBole without these calls.
     """
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp\.GradScaler", category=FutureWarning)
@@ -165,17 +165,17 @@ def deprecation_noise(_: types.ModuleType) -> None:
 
 
 class _RayTuneStandIn(importlib.abc.MetaPathFinder):
-    """Stand in for ``ray.tune`` while RecBole's quick start imports it, where no ray is installed.
+    """Provide an empty ``ray.tune`` while RecBole's quick start imports it, where ray is not installed.
 
-    RecBole pins ``ray<=2.6.3``, which has no wheel for Python 3.12 and newer, and needs of it one
-    name that does nothing outside a ray session. The stand-in goes away after the import, so that
-    no other library takes it for the real one.
+    RecBole pins ``ray<=2.6.3``, which has no wheel for Python 3.12 and newer, and uses one name of it,
+    which does nothing outside a ray session. The stand-in is removed after the import, so that no other
+    library takes it for the real package.
     """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> None:
-        """Put the stand-in in place when the quick start is about to be imported; find nothing."""
+        """Put the stand-in into ``sys.modules`` if the quick start is being imported; return no spec."""
         if name == "recbole.quick_start" and importlib.util.find_spec("ray") is None:
             ray = types.ModuleType("ray")
             ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)
@@ -184,7 +184,7 @@ class _RayTuneStandIn(importlib.abc.MetaPathFinder):
 
     @staticmethod
     def remove(_: types.ModuleType) -> None:
-        """Take the stand-in away again."""
+        """Remove the stand-in from ``sys.modules``."""
         if getattr(sys.modules.get("ray"), "__file__", None) is None:
             sys.modules.pop("ray", None)
             sys.modules.pop("ray.tune", None)
@@ -193,9 +193,9 @@ class _RayTuneStandIn(importlib.abc.MetaPathFinder):
 def anomaly_detection(_: types.ModuleType) -> None:
     """Switch off the debugging aid that RecBole's SINE switches on for every model of the process.
 
-    Importing its module, as a look at the family of sequential models does, calls
+    Importing its module, as listing the sequential models does, calls
     ``torch.autograd.set_detect_anomaly(True)``: every gradient is then searched for NaN, and a stack
-    is recorded for every operation. Not yet reported; retired by a RecBole whose SINE does not.
+    trace is recorded for every operation. Not yet reported; retired by a RecBole whose SINE does not.
     """
     import torch
 
@@ -215,7 +215,7 @@ _REPAIRS: dict[str, tuple[Callable[[Any], None], ...]] = {
 
 
 def install() -> None:
-    """Apply every repair, now or as soon as the module it mends is imported."""
+    """Apply every repair, now or as soon as the module that it repairs is imported."""
     numpy_aliases()
     sys.meta_path.insert(0, _RayTuneStandIn())
     for module, repairs in _REPAIRS.items():

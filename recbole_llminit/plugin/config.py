@@ -1,4 +1,7 @@
-"""Where RecBole's config meets our models and keys: defaults, data path, negatives."""
+"""Wrappers around RecBole's ``Config``: the defaults of this package's models, data path, negatives.
+
+The host model of ``LLMInit<X>`` is the RecBole model X beneath it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from recbole_llminit.plugin.wrapping import wrap
 
 
 def is_plugin_run(config: Any, model: str | None = None) -> bool:
-    """Tell whether a run is one of this package's: by its model, or because it reads our property files.
+    """Tell whether a run has a model of this package or reads this package's property files.
 
-    Plain RecBole runs, for which this is false, pass through every hook untouched. Reads ``protocol``,
-    which each of our property files sets.
+    Every wrapper leaves other runs, the plain RecBole runs, as they are. Reads ``model`` and ``protocol``,
+    which ``props/overall.yaml`` and each protocol file set.
     """
     return is_ours(model or config["model"]) or "protocol" in config.external_config_dict
 
@@ -26,7 +29,10 @@ def is_plugin_run(config: Any, model: str | None = None) -> bool:
 def _model_defaults(
     original: Callable[..., None], config: Any, model: str, cls: type[Any], dataset: str
 ) -> None:
-    """Load ``LLMInit<X>``'s defaults as X's, including RecBole's special cases for X, then ours."""
+    """Load X's defaults for ``LLMInit<X>``, with RecBole's special cases for X, then this package's defaults.
+
+    Reads ``load_col``, ``TIME_FIELD``, ``eval_args``.
+    """
     from recbole.utils import ModelType
 
     original(config, host_name(model), cls, dataset)
@@ -39,14 +45,17 @@ def _model_defaults(
     split = config.external_config_dict.get("eval_args") or {}
     in_time = cls.type == ModelType.SEQUENTIAL or split.get("order") == "TO"
     if is_plugin_run(config, model) and in_time and time not in columns:
-        columns.append(time)  # such a split reads the time; RecBole's defaults leave the column out
+        columns.append(time)  # a split in order of time needs the column that RecBole's defaults leave out
 
 
 def _data_path(original: Callable[..., None], config: Any) -> None:
-    """Find a dataset that ships with this package from any folder, as RecBole finds its ml-100k."""
+    """Find a dataset that ships with this package from any folder, as RecBole finds its ml-100k.
+
+    Reads and sets ``data_path``.
+    """
     original(config)
     final, name = config.final_config_dict, config.dataset
-    there = Path(final["data_path"])  # RecBole has added the dataset's name
+    there = Path(final["data_path"])  # the dataset's folder: RecBole has already added its name
     if (there / f"{name}.inter").is_file() or not is_plugin_run(config, config.model):
         return
     if shipped := find_file(name, there.parent, f"{name}.inter"):
@@ -54,10 +63,12 @@ def _data_path(original: Callable[..., None], config: Any) -> None:
 
 
 def _negatives(original: Callable[..., dict[str, Any]], config: Any) -> dict[str, Any]:
-    """Draw no negatives for a model that has no use for them.
+    """Set ``train_neg_sample_args`` to None for a model that has no use for negatives.
 
-    These are the models whose spec says so, whatever the user says, and sequential models with a
-    cross-entropy loss, for which RecBole otherwise stops and asks the user to say so.
+    These are the models whose spec says so, even if the user set the key, and sequential models with a
+    cross-entropy loss, for which RecBole otherwise stops and asks the user to set the key.
+
+    Reads ``MODEL_TYPE``, ``loss_type``, ``train_neg_sample_args``.
     """
     from recbole.utils import ModelType
 
@@ -77,7 +88,7 @@ def _negatives(original: Callable[..., dict[str, Any]], config: Any) -> dict[str
 
 
 def install() -> None:
-    """Wrap each place as soon as its module is imported."""
+    """Wrap the methods of ``Config`` as soon as their module is imported."""
     wrap("recbole.config.configurator", "Config._load_internal_config_dict", _model_defaults)
     wrap("recbole.config.configurator", "Config._get_final_config_dict", _negatives)
     wrap("recbole.config.configurator", "Config._set_default_parameters", _data_path)

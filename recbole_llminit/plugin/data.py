@@ -1,4 +1,7 @@
-"""Where RecBole's data rooms meet our runs: reading, splitting, sampling, and loading for a full ranking."""
+"""Wrappers around RecBole's data modules: reading, splitting, sampling, and loading for a full ranking.
+
+They act in runs of this package (`is_plugin_run`) and leave plain RecBole runs as they are.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,31 @@ from recbole_llminit.plugin.registry import is_ours, model_class, spec_of
 from recbole_llminit.plugin.wrapping import wrap
 from recbole_llminit.utils.errors import UserError
 
-# Keys of every model that decide what a saved data loader holds; RecBole compares its own.
-_SPLIT_KEYS = ("cold_items", "drop_history", "candidates_file")
-
 
 def _dataset_class(original: Callable[..., Any], config: Any) -> Any:
-    """Import one of our models first: its own dataset class is then where RecBole looks for it."""
+    """Import a model of this package first, which puts its dataset class where RecBole looks for one.
+
+    Reads ``model``.
+    """
     if is_ours(config["model"]):
         model_class(config["model"])
     return original(config)
 
 
 def _dataset(original: Callable[..., Any], config: Any) -> Any:
-    """Say what data these are, and refuse a cut-off that RecBole would crash on after the first epoch.
+    """Log the version of the data, and refuse a ``topk`` on which RecBole would crash after the first epoch.
 
-    Reads ``protocol``, ``topk``, ``data_path``.
+    Reads ``protocol``, ``topk``, ``data_path``, ``dataset``, and ``model`` by `is_plugin_run`.
+
+    Raises:
+        UserError: If the largest ``topk`` exceeds the number of items.
     """
     from recbole_llminit.dataset.card import read_card
 
     dataset = original(config)
-    if is_plugin_run(config):
-        dataset.config = config  # a saved one would be split by the keys of the run that saved it
+    if not is_plugin_run(config):
+        return dataset
+    dataset.config = config  # a saved dataset holds the config of the run that saved it
     if card := read_card(Path(config["data_path"])):
         getLogger().info(f"{config['dataset']}: {card.version}")
     n_items = dataset.item_num - 1
@@ -46,16 +53,16 @@ def _dataset(original: Callable[..., Any], config: Any) -> Any:
 
 
 class _Pandas(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """pandas, reading files by its compiled parser instead of the one in Python that RecBole asks for."""
+    """Proxy for pandas that reads files by the compiled parser instead of the Python one RecBole asks for."""
 
     def read_csv(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("engine") == "python" and len(kwargs.get("delimiter") or "") == 1:
-            kwargs |= {"engine": "c", "float_precision": "round_trip"}  # numbers as Python reads them
+            kwargs |= {"engine": "c", "float_precision": "round_trip"}  # parse numbers as Python does
         return self.__wrapped__.read_csv(*args, **kwargs)
 
 
 def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
-    """Read the atomic files of our runs by pandas' compiled parser."""
+    """Read the atomic files by pandas' compiled parser."""
     if not is_plugin_run(dataset.config):
         return original(dataset, *args)
     import recbole.data.dataset.dataset as host
@@ -68,9 +75,10 @@ def _load(original: Callable[..., Any], dataset: Any, *args: Any) -> Any:
 
 
 def _split(original: Callable[..., Any], dataset: Any) -> Any:
-    """Take from the training part of our runs what ``cold_items`` and ``drop_history`` ask for.
+    """Remove from the training part of the split what ``cold_items`` and ``drop_history`` ask for.
 
-    The training part also keeps the counts of the whole, for the result file: (``counts``).
+    The training part also gets the attribute ``counts``: the numbers of users, items and interactions of
+    the whole dataset, for the result file. Reads ``cold_items``, ``drop_history``, ``seed``.
     """
     built = original(dataset)
     if is_plugin_run(dataset.config):
@@ -88,17 +96,27 @@ def _split(original: Callable[..., Any], dataset: Any) -> Any:
 
 
 def _saved_loaders(original: Callable[..., Any], config: Any) -> Any:
-    """Take saved data loaders for what they are: those of other values of our keys are made anew."""
+    """Reject saved data loaders made with other values of this package's keys, so that new ones are made.
+
+    RecBole compares only its own keys. Reads ``model``, ``candidates_file``, the keys of cold start and
+    those that the model's spec names as `split_keys`.
+    """
+    from recbole_llminit.sampling import cold_start
+
     found = original(config)
     if found is None:
         return None
     made_by = found[0]._dataset.config
-    keys = (*_SPLIT_KEYS, *spec_of(config["model"]).split_keys)
+    keys = (*cold_start.KEYS, "candidates_file", *spec_of(config["model"]).split_keys)
     return found if all((config[key] or None) == (made_by[key] or None) for key in keys) else None
 
 
 def _samplers(original: Callable[..., Any], config: Any, dataset: Any, built: Any) -> Any:
-    """Let our runs draw negatives by our samplers, which draw what RecBole's draw, or take fixed ones."""
+    """Replace RecBole's samplers by faster ones with the same draws, or by fixed candidates.
+
+    Reads ``cold_items``, ``drop_history``, ``candidates_file``, and ``model`` and ``protocol`` by
+    `is_plugin_run`.
+    """
     if not is_plugin_run(config):
         return original(config, dataset, built)
     import recbole.data.utils as host
@@ -122,7 +140,10 @@ def _samplers(original: Callable[..., Any], config: Any, dataset: Any, built: An
 
 
 def _dataloader(original: Callable[..., Any], config: Any, phase: str) -> Any:
-    """Give ``LLMInit<X>`` the data loader that RecBole keeps for X, and our runs our full-ranking loader."""
+    """Return the loader class that RecBole has for X also for ``LLMInit<X>``; rank by `FullRankingLoader`.
+
+    Reads ``model``, and ``protocol`` by `is_plugin_run`.
+    """
     host = host_name(config["model"])
     found = original(ChainMap({"model": host}, config.final_config_dict), phase)
     if found.__name__ == "FullSortEvalDataLoader" and is_plugin_run(config):
@@ -145,13 +166,13 @@ def _evaluation_batch(original: Callable[..., None], loader: Any) -> None:
         n_items = loader._dataset.item_num
         users = users_per_batch(config, n_items)
         if loader.is_sequential and config["users_per_batch"] == "auto":
-            users = min(users, config["eval_batch_size"])  # which here counts users already
+            users = min(users, config["eval_batch_size"])  # for a sequential model the key counts users
         loader.step = users
         loader.set_batch_size(users if loader.is_sequential else users * n_items)
 
 
 def install() -> None:
-    """Wrap each place as soon as its module is imported."""
+    """Wrap each function as soon as its module is imported."""
     loaders = "recbole.data.dataloader.general_dataloader"
     wrap("recbole.data.utils", "create_dataset", _dataset_class)
     wrap("recbole.quick_start.quick_start", "create_dataset", _dataset)

@@ -1,4 +1,4 @@
-"""Property files: which YAML files a run reads, and in which order."""
+"""Choose the property files (YAML) that a run reads, and their order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PROTOCOLS = ("masked", "paper", "sequential")
 
 
 def config_files(model: str, dataset: str, protocol: str | None = None) -> list[str]:
-    """Return the property files of a run, the weakest first; the user's own come after them.
+    """Return a run's property files in order: a later file overrides earlier ones, the user's come last.
 
     Args:
         model: Any model's name, plain or initialised.
@@ -30,7 +30,7 @@ def config_files(model: str, dataset: str, protocol: str | None = None) -> list[
 
 
 def default_files(model: str) -> list[Path]:
-    """Return the files that hold a model's defaults: for all models, for its host, for itself."""
+    """Return the files with a model's defaults: for all models, for its host model X, for ``LLMInit<X>``."""
     own = PROPS / "model" / f"{model}.yaml"
     return list(dict.fromkeys((PROPS / "overall.yaml", spec_of(host_name(model)).defaults, own)))
 

@@ -1,7 +1,8 @@
-"""Model names: from ``LLMInit<X>`` to a class, and from a class into RecBole.
+"""Turn model names, ``LLMInit<X>`` among them, into classes, and let RecBole find these classes.
 
 RecBole finds a model by importing ``recbole.model.<family>_recommender.<lower-case name>``. A meta path
 finder serves that import for this package's models, so that every entry point of RecBole works unchanged.
+The host model of ``LLMInit<X>`` is the model X beneath it.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from recbole_llminit.utils.errors import UserError, nearest
 
 _MODELS = "recbole_llminit.model"
 _FAMILIES = ("general", "sequential", "knowledge_aware", "context_aware")
-_TREES = ("lightgbm", "xgboost")  # named without importing the libraries they need
+_TREES = ("lightgbm", "xgboost")  # listed without importing the libraries that they need
 _START = "recbole_llminit.initialize.settings:Settings.from_config"
 _specs = {spec.name: spec for spec in SPECS}
 
 
 def register(spec: ModelSpec) -> None:
-    """Add a model to those that RecBole finds; one of the same name is replaced."""
+    """Add a model to those that RecBole finds; a model of the same name is replaced."""
     _specs[spec.name] = spec
     model_names.cache_clear()
 
@@ -42,9 +43,9 @@ def specs() -> tuple[ModelSpec, ...]:
 
 
 def spec_of(model: str) -> ModelSpec:
-    """Return the spec of any model; that of a plain RecBole model holds its name alone.
+    """Return the spec of any model; the spec of a plain RecBole model holds nothing but its name.
 
-    ``LLMInit<X>`` has the spec of X, and reads vectors as the settings of a start say.
+    ``LLMInit<X>`` has the spec of X, reads item vectors, and checks the settings of the initialisation too.
     """
     spec = _specs.get(host_name(model)) or ModelSpec(host_name(model), family="")
     if model == spec.name:
@@ -58,7 +59,7 @@ def is_ours(model: str) -> bool:
 
 
 def _new() -> dict[str, ModelSpec]:
-    """Return the specs of the models that RecBole lacks."""
+    """Return the specs of this package's models that RecBole does not have."""
     return {name: spec for name, spec in _specs.items() if not spec.accelerates}
 
 
@@ -66,7 +67,7 @@ def model_class(model: str) -> type[Any]:
     """Return the class of any model, plain or initialised.
 
     Raises:
-        UserError: If no such model exists, or if its tables can't be set.
+        UserError: If no such model exists, or if its tables can't be initialised from vectors.
     """
     host = host_name(model)
     if not _exists(host):
@@ -81,7 +82,7 @@ def model_class(model: str) -> type[Any]:
 
 
 def _exists(name: str) -> bool:
-    """Tell whether RecBole or this package has a plain model of that name, importing as little as RecBole."""
+    """Tell whether RecBole or this package has a plain model of that name, importing its module alone."""
     if name in (*_new(), *_TREES):
         return True
     modules = (f"recbole.model.{family}_recommender.{name.lower()}" for family in _FAMILIES)
@@ -93,8 +94,8 @@ def _exists(name: str) -> bool:
 def initialised(host: str) -> type[Any]:
     """Build ``LLMInit<host>``: the host model, started from language-model vectors.
 
-    The class takes over whatever RecBole keys by the host's name: its trainer and its dataset here,
-    its property file and its data loader in the hooks of this room.
+    The class inherits what RecBole looks up by the host's name: the trainer and dataset are set here, the
+    property file and data loader by the wrappers in `plugin.config` and `plugin.data`.
     """
     from recbole_llminit.model.llminit import LLMInit
 
@@ -110,14 +111,14 @@ def initialised(host: str) -> type[Any]:
 
 
 def refusal(base: type[Any]) -> str | None:
-    """Say why `base` can't be initialised, or return None if it can.
+    """Return the reason why `base` can't be initialised from vectors, or None if it can.
 
-    A model qualifies when its constructor assigns ``self.item_embedding``; that the attribute is an
-    embedding table is checked when the model is built. One that reads the vectors itself does not.
+    A model can be initialised if its constructor assigns ``self.item_embedding``, unless the model reads
+    the vectors itself. That the attribute is an embedding table is checked when the model is built.
     """
     if spec_of(base.__name__).reads_vectors:
         return (
-            f"{base.__name__} computes its items from the vectors in every step, so that nothing is left to "
+            f"{base.__name__} computes its items from the vectors, so that nothing is left to "
             f"start from them; run {base.__name__} itself"
         )
     assigned = {
@@ -139,7 +140,7 @@ def refusal(base: type[Any]) -> str | None:
 
 @functools.cache
 def model_names() -> dict[str, str]:
-    """Map every usable model name, plain and initialised, to its family."""
+    """Return a mapping from every usable model name, plain and initialised, to its family."""
     plain = dict(_plain_names())
     ready = {
         PREFIX + model: family
@@ -150,7 +151,7 @@ def model_names() -> dict[str, str]:
 
 
 def _plain_names() -> Iterator[tuple[str, str]]:
-    """Yield RecBole's and our own plain models with their family, families in RecBole's order."""
+    """Yield RecBole's and this package's plain models with their family, in RecBole's order of families."""
     for family in _FAMILIES:
         package = importlib.import_module(f"recbole.model.{family}_recommender")
         for found in pkgutil.iter_modules(package.__path__):
@@ -173,7 +174,7 @@ def _plain(name: str) -> type[Any]:
 
 
 def _class_of(spec: ModelSpec) -> type[Any]:
-    """Import a model's class, and put its dataset and adapter where they are looked for."""
+    """Import a model's class; register its adapter, and put its dataset class where RecBole looks for it."""
     cls: type[Any] = pkgutil.resolve_name(spec.dotted_class)
     if spec.adapter:
         from recbole_llminit.pretrained.adapters import ADAPTERS
@@ -200,24 +201,24 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return a spec if `name` is where RecBole would look for one of our models."""
+        """Return a spec if `name` is the module where RecBole looks for a model of this package."""
         match = self._name.fullmatch(name)
         if match is None or self._model(*match.groups()) is None:
             return None
         return importlib.machinery.ModuleSpec(name, self, origin=_MODELS)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """Let Python make the module."""
+        """Return None, so that Python makes the module."""
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Put the model's class into the module, under its own name."""
+        """Put the model's class into the module under the class's name."""
         family, name = self._name.fullmatch(module.__name__).groups()  # type: ignore[union-attr]
         cls = model_class(self._model(family, name) or name)
         setattr(module, cls.__name__, cls)
 
     @staticmethod
     def _model(family: str, name: str) -> str | None:
-        """Return the model that `name` is the lower-case form of, if it is ours and of `family`."""
+        """Return the model of this package and of `family` whose lower-case name is `name`, or None."""
         new = {model.lower(): model for model in _new()}
         host = name.removeprefix(PREFIX.lower())
         prefix = "" if host == name else PREFIX

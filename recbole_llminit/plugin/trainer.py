@@ -1,4 +1,4 @@
-"""Where RecBole's trainers meet our runs: one subclass around whichever trainer RecBole chooses."""
+"""Subclass whichever trainer RecBole chooses, to add what runs of this package need."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ _made: ContextVar[list[PluginTrainer] | None] = ContextVar("_made", default=None
 
 
 class PluginTrainer:
-    """What a run of this package adds to a trainer of RecBole's, in front of which it stands.
+    """Mixin that `around` places before a RecBole trainer class to add what runs of this package need.
 
-    Rankings are collected in linear time, Adam updates a table in one pass, training goes on from the
-    checkpoint that ``resume`` names, and rows of cold items stay as the start left them. For the result
-    file it keeps the score of each validation and the moments at which training began and ended.
+    Rankings are collected in linear time, Adam updates a table in one pass, training continues from the
+    checkpoint that ``resume`` names, and the embeddings of cold items keep their initial values. For the
+    result file, the trainer keeps each validation score and the times at which training began and ended.
+    In a plain RecBole run, the constructor returns RecBole's own trainer instead.
+
+    Reads ``resume``, ``model``, and ``protocol`` by `is_plugin_run`.
 
     Attributes:
-        host: RecBole's own trainer class.
-        train_data: The loader that was trained on.
-        last_evaluated: The loader that was evaluated last; after a run, the test's.
+        host: The RecBole trainer class that is extended.
+        train_data: The data loader of the training.
+        last_evaluated: The data loader that was evaluated last; after a run, that of the test.
         valid_scores: The score of each validation, in order.
-        fit_start: Moment at which training began, in seconds of `perf_counter`.
-        fit_end: Moment at which it ended.
+        fit_start: Time at which training began, in seconds of `perf_counter`.
+        fit_end: Time at which training ended, in seconds of `perf_counter`.
     """
 
     host: type[Any]
     config: Any
     model: Any
+    cur_step: int  # validations since the best one
 
     def __new__(cls, config: Any, model: Any) -> Any:
-        """Make RecBole's own trainer for a plain RecBole run."""
+        """Make this trainer, or for a plain RecBole run the RecBole trainer `host`."""
         return super().__new__(cls) if is_plugin_run(config) else cls.host(config, model)
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -47,18 +51,20 @@ class PluginTrainer:
 
         from recbole_llminit.evaluation.full_ranking import ListCollector
 
-        super().__init__(config, model)  # type: ignore[call-arg]  # the host's
-        if isinstance(self, Trainer):  # decision trees have a collector of their own kind
+        super().__init__(config, model)  # type: ignore[call-arg]  # of RecBole's trainer
+        if isinstance(self, Trainer):  # the trainer of decision trees collects predictions differently
             self.eval_collector = ListCollector(config)
         self.train_data: Any = None
         self.last_evaluated: Any = None
         self.valid_scores: list[float] = []
         self.fit_start = self.fit_end = perf_counter()
+        if points := getattr(model, "points", ()):  # of a closed-form model's grid, solved one an epoch
+            self.epochs, self.eval_step, self.stopping_step = len(points), 1, len(points)
         if (made := _made.get()) is not None:
             made.append(self)
 
     def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Train as RecBole does, from the checkpoint that ``resume`` names if there is one.
+        """Train as RecBole does, continuing from the checkpoint that ``resume`` names, if any.
 
         Raises:
             UserError: If that file is no checkpoint of this model and data.
@@ -70,14 +76,16 @@ class PluginTrainer:
         kwargs |= self._resumed()
         self.fit_start = perf_counter()
         best = super().fit(train_data, *args, **kwargs)  # type: ignore[misc]
+        if hasattr(self.model, "solve") and self.cur_step:  # the last point was not the best
+            self.model.solve(self.epochs - 1 - self.cur_step)
         self.fit_end = perf_counter()
         return best
 
     def _resumed(self) -> dict[str, bool]:
-        """Load the checkpoint that ``resume`` names; return what `fit` then has to be told.
+        """Load the checkpoint that ``resume`` names, and return the arguments that `fit` then needs.
 
-        RecBole marks a checkpoint that has nothing left to train as one of no epoch, and the next time
-        trains it from the first: a finished one is left as it is.
+        If no epoch is left to train, RecBole overwrites the checkpoint with epoch -1, so that resuming it
+        again would train from the first epoch. ``saved=False`` leaves a finished checkpoint as it is.
         """
         file, trainer = self.config["resume"], self
         if not file or getattr(trainer, "start_epoch", None) != 0:
@@ -90,9 +98,16 @@ class PluginTrainer:
         return {"saved": False} if trainer.start_epoch >= trainer.epochs else {}  # type: ignore[attr-defined]
 
     def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as RecBole does."""
+        """Evaluate as RecBole does, and remember the data loader."""
         self.last_evaluated = eval_data
         return super().evaluate(eval_data, *args, **kwargs)  # type: ignore[misc]
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        """Train as RecBole does; a closed-form model solves the epoch's point of its grid instead."""
+        if not hasattr(self.model, "solve"):
+            return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)  # type: ignore[misc]
+        self.model.solve(epoch_idx)
+        return 0.0
 
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> Any:
         score, result = super()._valid_epoch(*args, **kwargs)  # type: ignore[misc]
@@ -100,9 +115,10 @@ class PluginTrainer:
         return score, result
 
     def _build_optimizer(self, **kwargs: Any) -> Any:
-        """Let our models' Adam update a table in one pass over it instead of a dozen.
+        """Return RecBole's optimizer; for models of this package, a fused Adam or AdamW in its place.
 
-        The numbers are the same but for rounding. torch older than 2.4 has no such kernel on a CPU.
+        The fused kernel updates a table in one pass over it instead of a dozen. The numbers are the same
+        but for rounding. torch older than 2.4 has no such kernel on a CPU.
         """
         import torch
 
@@ -119,7 +135,7 @@ class PluginTrainer:
 
 @contextmanager
 def trainers() -> Iterator[list[PluginTrainer]]:
-    """Give the list of the trainers that are made within the block: plain RecBole runs make none."""
+    """Yield a list that receives each `PluginTrainer` made within the block; plain RecBole runs make none."""
     made: list[PluginTrainer] = []
     token = _made.set(made)
     try:
@@ -130,7 +146,7 @@ def trainers() -> Iterator[list[PluginTrainer]]:
 
 @functools.cache
 def around(host: type[Any]) -> type[Any]:
-    """Return the subclass that stands around one of RecBole's trainers; it goes by the trainer's name."""
+    """Return the subclass of a RecBole trainer class that adds `PluginTrainer`; it keeps the class's name."""
     body = {"__module__": __name__, "__doc__": PluginTrainer.__doc__, "host": host}
     return type(host.__name__, (PluginTrainer, host), body)
 

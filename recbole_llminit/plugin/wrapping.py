@@ -12,8 +12,8 @@ import wrapt
 def wrap(module: str, name: str, wrapper: Callable[..., Any]) -> None:
     """Put `wrapper` around ``module.name``, now or as soon as the module is imported.
 
-    The wrapper is called with the original function and its arguments. What it leaves behind is a
-    plain function under the original's name, so that it still crosses process borders.
+    The wrapper is called with the original function and its arguments. The replacement is a plain
+    function under the original's name, so that it can still be pickled and sent to another process.
 
     Args:
         module: Name of the module.

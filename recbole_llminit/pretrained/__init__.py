@@ -1,5 +1,6 @@
-"""Frozen models from RecBole checkpoints, as parts of another run.
+"""Use trained models from RecBole checkpoints as frozen parts of another run.
 
-`checkpoint` loads one and refuses it if its split, data or filters are not the run's: such a model may have
-seen the test's items. `adapters` read its user states and item vectors, one function a model.
+`checkpoint` loads a model and refuses it if it was trained with another dataset, split or filter than the
+run's: it may have seen test interactions. `adapters` has one function for each supported model, which
+reads its user states and item vectors.
 """

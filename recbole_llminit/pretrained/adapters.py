@@ -1,6 +1,6 @@
-"""What each backbone knows: a state for every user and a vector for every item, of one width.
+"""Read user states and item vectors of the same width out of a trained model, the backbone.
 
-For all but NeuMF the inner product of the two is the backbone's own score.
+The inner product of the two is the score that the backbone itself computes, except for NeuMF.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 
 from recbole_llminit.utils.errors import UserError
 
-States = Callable[[Any], torch.Tensor]  # a batch of RecBole's interactions to (batch, d)
+States = Callable[[Any], torch.Tensor]  # maps a batch of RecBole interactions to user states (batch, d)
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen model's user states and item vectors (n_items, d), whose padding row is zero.
+    """A frozen model's user states and item vectors (n_items, d); the padding row of the items is zero.
 
-    It is no module: a model that holds one has neither its parameters nor its state, and RecBole's
-    FLOPs counter, which copies models, does not copy it.
+    It is not an `nn.Module`, so that a model with a backbone neither trains nor saves its parameters. A
+    deep copy returns the same object: RecBole's FLOPs counter copies models.
     """
 
     states: States
@@ -32,14 +32,14 @@ class Backbone:
 
 
 def adapt(model: Any, key: str) -> Backbone:
-    """Read user states and item vectors out of a model, or of one that extends it (LLMInitSASRec).
+    """Read user states and item vectors out of a trained model.
 
     Args:
-        model: A trained RecBole model.
-        key: The config key that names its checkpoint, for the error.
+        model: A RecBole model with an adapter, or one that extends such a model (LLMInitSASRec).
+        key: The config key that names its checkpoint, for the error message.
 
     Raises:
-        UserError: If there is no adapter for it.
+        UserError: If there is no adapter for the model.
     """
     name = next((cls.__name__ for cls in type(model).__mro__ if cls.__name__ in ADAPTERS), None)
     if name is None:
@@ -47,12 +47,12 @@ def adapt(model: Any, key: str) -> Backbone:
     with torch.no_grad():
         states, items = ADAPTERS[name](model)
         items = items.detach().clone()
-        items[0] = 0  # initialisers overwrite the padding row of some models
+        items[0] = 0  # some models' initialisers overwrite the padding row
     return Backbone(torch.no_grad()(states), items)
 
 
 def _encoder(model: Any) -> tuple[States, torch.Tensor]:
-    """Return the encoded sequence and the item table: SASRec, GRU4Rec."""
+    """Return the encoder of histories and the item table of SASRec or GRU4Rec."""
 
     def states(batch: Any) -> torch.Tensor:
         encoded: torch.Tensor = model.forward(batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN])
@@ -62,7 +62,7 @@ def _encoder(model: Any) -> tuple[States, torch.Tensor]:
 
 
 def _convolution(model: Any) -> tuple[States, torch.Tensor]:
-    """Return the convolved sequence and the item table: NextItNet, which reads no lengths."""
+    """Return the encoder of histories and the item table of NextItNet, whose encoder takes no lengths."""
     return lambda batch: model.forward(batch[model.ITEM_SEQ]), model.item_embedding.weight
 
 
@@ -71,16 +71,17 @@ def _factors(model: Any) -> tuple[States, torch.Tensor]:
 
 
 def _propagated(model: Any) -> tuple[States, torch.Tensor]:
-    """Return the nodes after propagation, computed once: LightGCN."""
+    """Return LightGCN's users and items after propagation, which is computed once."""
     users, items = model.forward()
     return _lookup(model, users), items
 
 
 def _neural_factors(model: Any) -> tuple[States, torch.Tensor]:
-    """Return NeuMF's tables side by side: the factors, then the perceptron's input.
+    """Return NeuMF's factors concatenated with the embeddings that its perceptron takes.
 
-    The last layer's weights go into the users' factors, so that their part of the inner product is
-    NeuMF's own. The perceptron's part has none; training the recommendation loss gives it one.
+    The users' factors are multiplied by the last layer's weights, so that the inner product of the factors
+    is that part of NeuMF's score. The perceptron's part of the score is no inner product; a model trained
+    on these vectors has to learn a use for the embeddings.
     """
     users, items = [], []
     if model.mf_train:

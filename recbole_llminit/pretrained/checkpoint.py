@@ -1,4 +1,4 @@
-"""A trained RecBole model as a frozen part of another run: loaded, and known to have seen no test item."""
+"""Load a trained RecBole model as a frozen part of another run, and verify that it has the run's split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from recbole_llminit.utils.errors import UserError
 
-# What decides which interactions a model has trained on, beside the data and the split itself.
+# Keys that decide which interactions a model was trained on, beside the dataset and the split.
 _SAME = (
     "seed",
     "USER_ID_FIELD",
@@ -32,9 +32,9 @@ _SPLIT = ("split", "group_by", "order")
 
 @dataclass(frozen=True)
 class Frozen:
-    """A model that is read and never trained, and the hash of its state.
+    """A model that is never trained further, and the hash of its state.
 
-    It is no module, so that a model which holds one does not save, train or copy it.
+    It is not an `nn.Module`, so that a model which holds it does not save, train or copy it.
     """
 
     model: Any
@@ -47,19 +47,21 @@ class Frozen:
 def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
     """Load the checkpoint that `key` names, for a run on `dataset`.
 
-    The checkpoint's own dataset is built again from its own config: RecBole saves no vocabulary.
+    The dataset that the model was trained on is built again from the checkpoint's config, because RecBole
+    saves no vocabulary. Reads `key`, `device`, `dataset`, `eval_args`, `protocol`, `MODEL_TYPE`,
+    `MAX_ITEM_LIST_LENGTH` and the keys of `_SAME`; sets `key` to the file that was found.
 
     Args:
         config: The run's config.
-        key: Name of the key that holds a checkpoint, or a folder whose newest is taken.
-        dataset: The run's dataset, with its vocabulary.
+        key: The config key whose value is a checkpoint, or a folder whose newest checkpoint is taken.
+        dataset: The run's dataset, whose ids must be the checkpoint's.
 
     Raises:
-        UserError: If there is no such checkpoint, or if it comes from another dataset, split, order,
-            seed, filter or length of sequence: such a model may have seen the test items.
+        UserError: If there is no such checkpoint, or if it was trained on another dataset, split, order,
+            seed, filter or length of sequence: such a model may have seen test items.
     """
     file = find_checkpoint(config, key)
-    config[key] = str(file)  # a checkpoint of this run names the file, not a folder whose newest may change
+    config[key] = str(file)  # this run's checkpoints must name the file: a folder's newest may change
     saved = _read(file, key, config["device"])
     theirs = saved["config"]
     _compare_settings(file, key, theirs, config)
@@ -75,10 +77,12 @@ def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
 
 
 def find_checkpoint(config: Any, key: str) -> Path:
-    """Return the checkpoint that `key` names: a file, or the newest ``.pth`` of a folder.
+    """Return the checkpoint that `key` names: a file, or the newest ``.pth`` file of a folder.
+
+    Reads `key` and `model`.
 
     Raises:
-        UserError: If there is none.
+        UserError: If `key` is unset or there is no such checkpoint.
     """
     if config[key] is None:
         raise UserError(f"{config['model']} needs a trained model: set {key} to its checkpoint")
@@ -90,17 +94,17 @@ def find_checkpoint(config: Any, key: str) -> Path:
 
 
 def state_hash(state: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 of a state's names and values."""
+    """Return the hexadecimal SHA-256 of the names and values of a model's state."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
         values = state[name].detach().cpu().contiguous().reshape(-1)
-        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy knows no bfloat16
+        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()
 
 
 def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
-    """Return the parts of a checkpoint; reading a file that is none fails in as many ways as pickle has."""
+    """Return the content of a checkpoint; a file of another kind raises any of the errors of pickle."""
     try:
         saved = torch.load(file, map_location=device, weights_only=False)
         return {
@@ -123,7 +127,7 @@ def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
 
 
 def _compare_settings(file: Path, key: str, theirs: Any, ours: Any) -> None:
-    """Compare what decides the split, and, of sequential models, the length of the sequences."""
+    """Refuse other settings of the split and, if the types of model are the same, of sequence length."""
     names = [*_SAME, "MAX_ITEM_LIST_LENGTH"] if theirs["MODEL_TYPE"] == ours["MODEL_TYPE"] else _SAME
     pairs = [("dataset", theirs["dataset"], ours["dataset"])]
     pairs += [(name, theirs["eval_args"][name], ours["eval_args"][name]) for name in _SPLIT]
@@ -138,7 +142,7 @@ def _compare_settings(file: Path, key: str, theirs: Any, ours: Any) -> None:
 
 
 def _rebuilt(file: Path, key: str, theirs: Any, dataset: Any) -> Any:
-    """Build the model on the dataset that it was trained on, if that has the run's vocabulary."""
+    """Build the model on the dataset that it was trained on; refuse ids that are not those of `dataset`."""
     from recbole.data import create_dataset
     from recbole.utils import get_model
 

@@ -58,6 +58,7 @@ def _result(trainer: Any, returned: dict[str, Any], start: float) -> dict[str, A
         "config": config.final_config_dict,
         "vectors": getattr(trainer.model, "llm_vectors_hash", None),
         "best_epoch": _best_epoch(trainer, last),
+        "chosen": getattr(trainer.model, "chosen", None),  # the best point of a closed-form model's grid
         "epochs": last + 1,
         "valid": _metrics(returned["best_valid_result"]),
         "test": _metrics(returned["test_result"]),

@@ -129,7 +129,8 @@ def known_keys() -> set[str]:
 
     keys = set(OWN_FLAGS)
     root = Path(recbole.__file__).parent
-    ours = (file for file in PROPS.glob("**/*.yaml") if file.parent.name != "experiment")  # studies
+    # The files in props/experiment are studies, whose fields are no config keys.
+    ours = (file for file in PROPS.glob("**/*.yaml") if file.parent.name != "experiment")
     models = (spec.defaults for spec in specs() if spec.defaults.is_file())
     for file in (*root.glob("properties/**/*.yaml"), *ours, *models):
         keys |= set(re.findall(r"^(\w+) *:", file.read_text(encoding="utf-8"), flags=re.MULTILINE))

@@ -1,5 +1,5 @@
-"""Which items a user is trained and ranked against, and which interactions are taken away on purpose.
+"""Draw negatives and candidates, and remove training interactions for cold-start experiments.
 
-`pairs` draws RecBole's negatives without its Python loops, `candidates` keeps those of a sampled evaluation
-the same for every model, `cold_start` takes training interactions from items or users after the split.
+`pairs` draws the negatives that RecBole draws, without its Python loops. `candidates` gives every model the
+same candidates in a sampled evaluation. `cold_start` removes training interactions after the split.
 """

@@ -1,8 +1,8 @@
-"""Candidates of a sampled evaluation that stay the same: for every model, batch size and validation.
+"""Fix the candidates of a sampled evaluation: the same for every model, batch size and validation.
 
 RecBole draws the negatives of ``uni19`` anew at each evaluation, from the global generator and from all
-items but the target. Here each is drawn once from the run's seed, among the items that the user has not
-taken, and kept in a file.
+items but the target item. Here they are drawn once from the run's seed, among the items that the user has
+not interacted with, and kept in a file.
 """
 
 from __future__ import annotations
@@ -24,26 +24,33 @@ PHASES = ("train", "valid", "test")
 
 
 class FixedCandidates:
-    """Stands where RecBole expects a sampler: gives each (user, target) the others it is ranked among."""
+    """A replacement for RecBole's sampler that returns the fixed negatives of each (user, target item)."""
 
     def __init__(self, phase: str, others: dict[tuple[int, int], Ids]) -> None:
         self.phase = phase
         self._others = others
 
     def sample_by_user_ids(self, user_ids: Ids, item_ids: Ids, num: int) -> torch.Tensor:
-        """Return (num * n,) item ids in RecBole's order: the first of every row, then the second, ..."""
+        """Return (num * n,) item ids in RecBole's order: the first of each row, then the second, ..."""
         rows = [self._others[int(u), int(i)][:num] for u, i in zip(user_ids, item_ids, strict=True)]
         return torch.from_numpy(np.stack(rows, axis=1).ravel())
 
 
 def fixed_samplers(config: Any, dataset: Any, built: list[Any], samplers: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Put fixed candidates in the place of the samplers of each phase that ranks sampled items.
+    """Return the samplers, with `FixedCandidates` for each evaluation phase that ranks sampled items.
 
-    They are read from ``candidates_file`` if it exists, and else drawn and written there.
+    The candidates are read from ``candidates_file`` if it exists, and otherwise drawn and written to it.
+    Reads `candidates_file`, `seed`, `valid_neg_sample_args` and `test_neg_sample_args`.
+
+    Args:
+        config: RecBole's config.
+        dataset: The whole dataset.
+        built: Its training, validation and test parts.
+        samplers: RecBole's samplers of these parts.
 
     Raises:
-        UserError: If the file is of another split or dataset, a user has taken too many items, or they are
-            to be drawn by popularity.
+        UserError: If the file belongs to another split or dataset, a user has interacted with too many
+            items, or the config asks for candidates drawn by popularity.
     """
     sizes = {phase: config[f"{phase}_neg_sample_args"]["sample_num"] for phase in PHASES[1:]}
     wanted = {
@@ -69,7 +76,7 @@ def fixed_samplers(config: Any, dataset: Any, built: list[Any], samplers: tuple[
 def _drawn(
     seed: int, dataset: Any, wanted: dict[str, tuple[Any, int]]
 ) -> Iterator[tuple[str, int, int, Ids]]:
-    """Yield phase, user, target and others; a draw depends on the seed and on these alone."""
+    """Yield phase, user, target item and its negatives, drawn by a generator of (seed, phase, user, item)."""
     taken = _taken(dataset)
     for phase, (part, size) in wanted.items():
         for user, item in _rows(part):
@@ -90,7 +97,10 @@ def _rows(part: Any) -> Iterator[tuple[int, int]]:
 
 
 def _taken(dataset: Any) -> dict[int, set[int]]:
-    """Return each user's items, over all phases; a sequence's first item is nobody's target."""
+    """Return each user's items over all phases, including the first item of a sequence.
+
+    In RecBole's sequential datasets that first item is the target item of no row.
+    """
     taken: dict[int, set[int]] = {}
     for user, item in _rows(dataset):
         taken.setdefault(user, set()).add(item)

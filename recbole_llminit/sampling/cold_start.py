@@ -1,9 +1,9 @@
-"""Cold start on purpose: items without any training interaction, and users with a part of their history.
+"""Simulate cold start: items without any training interaction, and users with a part of their history.
 
-Interactions are taken from the training part after the split; those of validation and test stay. What was
-taken is unknown to the model: it is in no graph, no pooled user and no count, and may be drawn as a
-negative. It is not to be found either, so a protocol that masks the history masks it too: a list loses
-nothing by leaving out what the user had and gains nothing by naming it.
+Interactions are removed from the training part after the split; validation and test keep theirs. The model
+does not see a removed interaction: it is in no graph, pooled user vector or count, and its item may be
+drawn as a negative. It is not a target item either, so a protocol that masks the history in the full
+ranking masks removed interactions too. Otherwise a model would be penalised for recommending them.
 """
 
 from __future__ import annotations
@@ -22,43 +22,46 @@ from recbole_llminit.utils.errors import UserError
 from recbole_llminit.utils.values import is_number
 
 Ids = npt.NDArray[np.int64]
-_KEYS = ("cold_items", "drop_history")
+KEYS = ("cold_items", "drop_history")
 
 
 def asked(config: Any) -> bool:
-    """Tell whether a run's keys ask for a cold start."""
-    return any(config[key] for key in _KEYS)
+    """Return whether the config asks for a cold start. Reads `cold_items` and `drop_history`."""
+    return any(config[key] for key in KEYS)
 
 
 def check(config: Any) -> None:
-    """Check the keys of the cold start.
+    """Check the keys of the cold start. Reads `cold_items`, `drop_history`, `MODEL_TYPE` and `model`.
 
     Raises:
-        UserError: If a share is not in [0, 1), or the model is sequential: it learns from sequences
-            that RecBole cuts before the split.
+        UserError: If a share is not in [0, 1), or if the model is sequential: RecBole makes the sequences
+            before the split, so that interactions could not be removed from them.
     """
     from recbole.utils import ModelType
 
-    for key in _KEYS:
+    for key in KEYS:
         share = config[key] or 0
         if not is_number(share) or not 0 <= share < 1:
             raise UserError(f"{key} '{share}' must be a share from 0 up to, but not including, 1")
     if asked(config) and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         raise UserError(
-            f"{' and '.join(_KEYS)} are of models without sequences; {config['model']} is sequential"
+            f"{' and '.join(KEYS)} are of models without sequences; {config['model']} is sequential"
         )
 
 
 def choose_cold_items(n_items: int, share: float, seed: int) -> Ids:
-    """Draw round(share * n_items) of the items 1..n_items, in ascending order."""
+    """Draw round(share * n_items) of the item ids 1..n_items, and return them in ascending order."""
     rng = np.random.default_rng((seed, 1))
     return np.sort(rng.choice(np.arange(1, n_items + 1), round(share * n_items), replace=False))
 
 
 def dropped(users: Ids, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Mark floor(share * n) of each user's n interactions, drawn at random: (n_interactions,)."""
+    """Mark floor(share * n) of each user's n interactions at random: (n_interactions,) bool.
+
+    `users`, (n_interactions,), holds the user of each interaction.
+    """
     shuffled = np.random.default_rng((seed, 2)).permutation(len(users))
-    order = shuffled[np.argsort(users[shuffled], kind="stable")]  # user by user, in random order
+    order = shuffled[np.argsort(users[shuffled], kind="stable")]  # grouped by user, in random order within
     _, starts, counts = np.unique(users[order], return_index=True, return_counts=True)
     place = np.arange(len(users)) - np.repeat(starts, counts)
     marked = np.zeros(len(users), dtype=bool)
@@ -67,10 +70,14 @@ def dropped(users: Ids, share: float, seed: int) -> npt.NDArray[np.bool_]:
 
 
 def remove(train: Any, config: Any) -> None:
-    """Take interactions from RecBole's training dataset, and keep on it what was taken.
+    """Remove interactions from RecBole's training dataset, in place.
 
-    ``cold_items`` goes first: those items lose all their training interactions. ``drop_history`` is a
-    share of what then is left of each user.
+    First the items that ``cold_items`` draws lose all their training interactions. ``drop_history`` is a
+    share of the interactions that each user then has left. Sets `train.cold_items` (ids, ascending) and
+    `train.removed_pairs` (user * n_items + item, ascending). Reads `cold_items`, `drop_history`, `seed`.
+
+    Raises:
+        UserError: If no training interaction is left.
     """
     users, items = (train.inter_feat[name].numpy() for name in (train.uid_field, train.iid_field))
     train.cold_items = choose_cold_items(train.item_num - 1, config["cold_items"] or 0, config["seed"])
@@ -84,14 +91,14 @@ def remove(train: Any, config: Any) -> None:
 
 
 def instruct(samplers: Sequence[Any], train: Any) -> None:
-    """Let no cold item be drawn as a negative in training, and mask what was taken where history is masked.
+    """Exclude cold items from the training negatives, and mask removed interactions with the history.
 
     Args:
-        samplers: RecBole's for training, validation and test.
+        samplers: RecBole's samplers for training, validation and test.
         train: The training dataset after `remove`.
 
     Raises:
-        UserError: If a user has every item that is not cold, so that no negative is left.
+        UserError: If a user has interacted with every item that is not cold, so that no negative is left.
     """
     for_training, *for_ranking = samplers
     if for_training is not None and len(train.cold_items):
@@ -112,7 +119,7 @@ def _check_negatives(sampler: Any, train: Any) -> None:
 
 
 def _draw_warm(draw: Callable[[int], Any], cold: Ids, number: int) -> npt.NDArray[np.int64]:
-    """Draw `number` items, again in place of each cold one."""
+    """Draw `number` items, and draw again in place of each cold item until none is left."""
     items = np.asarray(draw(number))
     while len(again := np.flatnonzero(np.isin(items, cold))):
         items[again] = draw(len(again))
@@ -120,13 +127,14 @@ def _draw_warm(draw: Callable[[int], Any], cold: Ids, number: int) -> npt.NDArra
 
 
 def keep_untrained(model: Any, train: Any) -> None:
-    """Leave the rows of cold items in ``item_embedding`` as the initialiser made them.
+    """Zero the gradient of cold items in ``item_embedding``, so that their rows keep their initial values.
 
-    Without this they move although no interaction names them: a loss over all items (SGL's) pushes
-    them about. So `LLMInit<X>` scores a cold item by its selected text vector, and X by a random one.
-    In LightGCN's family an item without an edge passes nothing on and receives nothing: its final
-    vector is its row over (n_layers + 1), shorter than a warm item's of the same row. Weight decay,
-    which is off by default, still shrinks these rows.
+    Otherwise a loss over all items (SGL's) would move these rows although no interaction contains the
+    items. As a result `LLMInit<X>` scores a cold item by its selected text vector, and the host model X
+    by a random vector. In LightGCN and the models that extend it, an item without an edge exchanges
+    nothing with its neighbours: its final vector is its row divided by (n_layers + 1), which is shorter
+    than the final vector of a warm item with the same row. Weight decay, off by default, still shrinks
+    these rows.
     """
     table = getattr(model, "item_embedding", None)
     cold = getattr(train, "cold_items", ())

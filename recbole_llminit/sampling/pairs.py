@@ -1,7 +1,7 @@
-"""RecBole's samplers of negative items, looking all pairs of a batch up at once.
+"""RecBole's samplers of negative items, with one vectorised look-up for all pairs of a batch.
 
-The draws are RecBole's, number for number: candidates for all rows, then again for the rows whose
-candidate the user has seen, until none is left.
+For the same seed the negatives are exactly those that RecBole draws: an item is drawn for every row, then
+again for the rows whose item the user has seen, until there is no such row.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ Ids = npt.NDArray[np.int64]
 
 
 class SeenItems:
-    """The items that each user has seen, as sorted pairs; indexed by user, a set as RecBole's.
+    """The items that each user has seen, stored as sorted pairs.
+
+    Indexed by a user it returns a set of item ids, as RecBole's ``used_ids`` does.
 
     Args:
-        pairs: user * n_items + item, sorted and without repeats.
+        pairs: (n_pairs,) int64, user * n_items + item, in ascending order and without repeats.
         n_users: Number of users, with padding.
         n_items: Number of items, with padding.
     """
@@ -34,14 +36,14 @@ class SeenItems:
         return len(self._starts) - 1
 
     def __getitem__(self, user: Any) -> Any:
-        if user is None:  # RecBole's loaders begin with no user
+        if user is None:  # RecBole's loaders index by None before the first user
             return set()
         if np.ndim(user):
             return np.array([self[one] for one in user], dtype=object)
         return set((self.pairs[self._starts[user] : self._starts[user + 1]] - user * self.n_items).tolist())
 
     def contains(self, users: Ids, items: Ids) -> npt.NDArray[np.bool_]:
-        """Tell for each pair whether the user has seen the item."""
+        """Return for each pair of `users` and `items`, (n,) each, whether the user has seen the item."""
         if not len(self.pairs):
             return np.zeros(len(users), dtype=bool)
         wanted = users * self.n_items + items
@@ -50,21 +52,21 @@ class SeenItems:
         return found
 
     def counts(self) -> Ids:
-        """Return how many items each user has seen."""
+        """Return the number of items that each user has seen, (n_users,)."""
         return np.diff(self._starts)
 
 
 def sorted_unique(numbers: Ids) -> Ids:
-    """Return the distinct numbers in ascending order, by one sort."""
+    """Return the distinct numbers in ascending order."""
     ordered = np.sort(numbers)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 class PairSampler(Sampler):  # type: ignore[misc]
-    """RecBole's ``Sampler``: same distribution, same guarantees, same draws for the same seed."""
+    """RecBole's ``Sampler``, with the same distribution and the same draws for the same seed."""
 
     def get_used_ids(self) -> dict[str, SeenItems]:
-        """Return, for each phase, what users have seen in it and in the phases before.
+        """Return, for each phase, the items that users have seen in it and in the phases before it.
 
         Raises:
             ValueError: If a user has seen every item.
@@ -85,16 +87,16 @@ class PairSampler(Sampler):  # type: ignore[misc]
         return seen
 
     def sample_by_key_ids(self, key_ids: Sequence[int] | Ids, num: int) -> torch.Tensor:
-        """Return `num` unseen items for each user, all users' first ones before all second ones."""
+        """Return `num` unseen items for each user, (num * n,): the first of every user, then the second."""
         users = np.tile(np.asarray(key_ids, dtype=np.int64), num)
         return _drawn(self.sampling, len(users), lambda row, item: self.used_ids.contains(users[row], item))
 
 
 class RepeatablePairSampler(RepeatableSampler):  # type: ignore[misc]
-    """RecBole's ``RepeatableSampler``: any item but the row's own, the same draws for the same seed."""
+    """RecBole's ``RepeatableSampler``, which draws any item but the row's, with the same draws per seed."""
 
     def sample_by_user_ids(self, user_ids: Sequence[int] | Ids, item_ids: Ids, num: int) -> torch.Tensor:
-        """Return `num` items for each row, all rows' first ones before all second ones."""
+        """Return `num` items for each row, (num * n,): the first of every row, then the second."""
         own = np.tile(np.asarray(item_ids, dtype=np.int64), num)
         return _drawn(self.sampling, len(own), lambda row, item: own[row] == item)
 
@@ -102,7 +104,7 @@ class RepeatablePairSampler(RepeatableSampler):  # type: ignore[misc]
 def _drawn(
     draw: Callable[[int], Ids], n: int, refused: Callable[[Ids, Ids], npt.NDArray[np.bool_]]
 ) -> torch.Tensor:
-    """Draw n items, and again for the rows whose item is refused, until none is left."""
+    """Draw n items, and draw again for the rows whose item is refused, until none is refused."""
     items = np.zeros(n, dtype=np.int64)
     rows = np.arange(n)
     while len(rows):

@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's protocol: its address, its pace, and its errors in one line."""
+"""Client of a server with OpenAI's protocol: checks the address, limits the pace, explains errors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from urllib.parse import urlparse
 from recbole_llminit.utils.errors import UserError
 
 KEY = "OPENAI_API_KEY"
-_RETRIES = 6  # with back-off, and as long as the server's Retry-After says
+_RETRIES = 6  # openai waits between them, longer each time, or as the server's Retry-After says
 
 
 class Endpoint:
-    """A model behind an endpoint. The key is read from the environment and kept nowhere else.
+    """A connection to one model behind an endpoint.
+
+    The API key is read from the environment variable OPENAI_API_KEY and written nowhere.
 
     Args:
         base_url: Address of the server, such as ``https://host/v1``.
-        option: Name of the key or flag that holds the address.
-        model: What the server calls the model.
-        per_minute: Most requests per minute, retries included; None: no limit of ours.
-        advice: What the user can do once a request has failed; it ends the error's line.
+        option: Name of the config key or flag that holds the address, for messages.
+        model: The server's name of the model.
+        per_minute: Largest number of requests per minute, retries included; None sets no limit.
+        advice: What the user can do after a failed request; it ends the error message.
 
     Attributes:
-        client: The client of the package openai. It waits before each request, as `per_minute` says.
+        client: The client of the package openai, which waits before each request to respect `per_minute`.
 
     Raises:
         ImportError: If openai is not installed.
-        UserError: If the address is none or holds a secret, or the key holds characters that no key has.
+        UserError: If `base_url` is no address, or holds a password or a query; or if the API key is not
+            printable ASCII.
     """
 
     def __init__(
@@ -47,20 +50,20 @@ class Endpoint:
 
         class Paced(openai.OpenAI):  # type: ignore[misc]
             def _prepare_request(self, request: Any) -> None:
-                pace()  # before retries too
+                pace()  # openai calls this before each retry too
 
         self.client: Any = Paced(base_url=base_url, api_key=_key() or "none", max_retries=_RETRIES)
         self._errors = openai
         self._url, self._model, self._advice = base_url, model, advice
-        self._pause = 60 / per_minute if per_minute else 0.0  # seconds from request to request
+        self._pause = 60 / per_minute if per_minute else 0.0  # seconds between requests
         self._last = 0.0
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what goes wrong with a request, and with reading its answer, into one line.
+        """Turn errors of a request, and of reading its answer within the block, into one-line errors.
 
         Raises:
-            UserError: If the server refuses, fails past all retries, or answers with something else.
+            UserError: If the server refuses, still fails after all retries, or answers in another format.
         """
         try:
             yield
@@ -87,11 +90,11 @@ class Endpoint:
 
 
 def _check_url(base_url: str | None, option: str) -> None:
-    """Refuse what is no address; a password in it would end up on a card."""
+    """Refuse an invalid address, or one with a password or query, which would be written to a card."""
     try:
         url = urlparse(base_url or "")
         usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # brackets, or a port that is none
+    except ValueError:  # urlparse refuses unmatched brackets and invalid ports
         usable = False
     if not usable:
         raise UserError(f"{option} '{base_url}' is no URL like https://host/v1")
@@ -100,7 +103,7 @@ def _check_url(base_url: str | None, option: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    words = " ".join(str(error).split())  # a server may repeat the key
+    words = " ".join(str(error).split())  # a server may repeat the API key, which is masked below
     return (words.replace(key, "***") if (key := _key()) else words)[:120]
 
 

@@ -1,9 +1,9 @@
-"""What long work prints while it goes on."""
+"""Progress messages of long operations."""
 
 from __future__ import annotations
 
 
 def say(line: str, quiet: bool) -> None:
-    """Print a line unless the user wants none."""
+    """Print a line at once, unless `quiet` is true."""
     if not quiet:
         print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Typed dataclasses made of JSON, YAML or flags; the first wrong value is told in one line.
+"""Make typed dataclasses from JSON, YAML or flags, with a one-line error for the first wrong value.
 
 The dataclasses are pydantic's: ``@dataclass(frozen=True, config=STRICT)`` from ``pydantic.dataclasses``.
 """
@@ -45,16 +45,16 @@ Number = Annotated[float, PlainValidator(_number)]
 
 
 def checked(kind: type[_Schema], values: Any, where: str = "", **words: str) -> _Schema:
-    """Make a dataclass of its fields' values.
+    """Make a dataclass from a mapping, and check the types of its values.
 
     Args:
-        kind: A dataclass of pydantic's.
-        values: A mapping from the fields.
-        where: What an error's line starts with, such as ``f"{file}: "``.
-        words: Of :func:`one_line`.
+        kind: A pydantic dataclass.
+        values: A mapping from the fields to their values.
+        where: Start of an error message, such as ``f"{file}: "``.
+        words: The templates `unknown` and `wrong` of :func:`one_line`.
 
     Raises:
-        UserError: If it is no mapping, a field is unknown or missing, or a value is of another type.
+        UserError: If `values` is no mapping, a field is unknown or missing, or a value has a wrong type.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{where}expected a mapping of fields, found '{values}'")
@@ -68,12 +68,12 @@ def read_json(kind: type[_Schema], file: Path, what: str) -> _Schema:
     """Read a JSON file as a dataclass.
 
     Args:
-        kind: A dataclass of pydantic's.
-        file: Holds its fields.
-        what: What the file should be, for the error.
+        kind: A pydantic dataclass.
+        file: The JSON file with the fields.
+        what: What the file should be, for the error message.
 
     Raises:
-        UserError: If the file is not JSON, or a field is unknown, missing or of another type.
+        UserError: If the file is not JSON, a field is unknown or missing, or a value has a wrong type.
     """
     try:
         return TypeAdapter(kind).validate_json(file.read_bytes())
@@ -82,19 +82,19 @@ def read_json(kind: type[_Schema], file: Path, what: str) -> _Schema:
 
 
 def one_line(error: ValidationError, kind: type, unknown: str = _UNKNOWN, wrong: str = _WRONG) -> str:
-    """Return the first mistake that pydantic found, in one line.
+    """Return a one-line message about the first mistake that pydantic found.
 
-    A `UserError` that a validator or ``__post_init__`` raised keeps its own words.
+    The message of a `UserError` that a validator or ``__post_init__`` raised is returned unchanged.
 
     Args:
-        error: What pydantic raised.
-        kind: The dataclass that was to be made.
-        unknown: Template for a field that does not exist, over ``field``.
-        wrong: Template for a value of another kind, over ``field``, ``flag`` (the field as a flag is
-            written, without its dashes in front), ``value`` and ``expected``.
+        error: The error that pydantic raised.
+        kind: The dataclass that could not be made.
+        unknown: Template with ``field``, for a field that does not exist.
+        wrong: Template with ``field``, ``flag`` (the field in the spelling of a flag, without the leading
+            dashes), ``value`` and ``expected``, for a value of a wrong type.
     """
     mistakes = error.errors(include_url=False)
-    # A misspelt field is unknown, and the field that was meant is missing: the former says more.
+    # For a misspelt field pydantic reports an unknown and a missing one; the former explains more.
     unknowns = [mistake for mistake in mistakes if mistake["type"] == "unexpected_keyword_argument"]
     first = (unknowns or mistakes)[0]
     cause, value = first.get("ctx", {}).get("error"), " ".join(str(first["input"]).split())[:80]
@@ -117,7 +117,7 @@ def one_line(error: ValidationError, kind: type, unknown: str = _UNKNOWN, wrong:
 
 
 def _expected(mistake: Mapping[str, Any]) -> str:
-    """Return what a value should have been, in words."""
+    """Return a description of the expected value."""
     if mistake["type"] == "literal_error":
         names = str(mistake["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
         return f"one of {names}"

@@ -1,4 +1,4 @@
-"""Values of config keys, checked as they are read: each function returns one or says what was expected."""
+"""Read and check values of config keys: each function returns the value or raises a one-line error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _Choice = TypeVar("_Choice", bound=Enum)
 
 
 def choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
-    """Return the member of `choices` that a key names.
+    """Return the member of the enum `choices` that the value of `key` names.
 
     Raises:
-        UserError: If it names none.
+        UserError: If it names no member.
     """
-    value = "none" if config[key] is None else config[key]  # YAML's `none` and Python's None
+    value = "none" if config[key] is None else config[key]  # None means the same as the text `none`
     try:
         return choices(value)
     except ValueError:
@@ -27,7 +27,7 @@ def choice(config: Any, key: str, choices: type[_Choice]) -> _Choice:
 
 
 def flag(config: Any, key: str) -> bool:
-    """Return a key's value.
+    """Return the value of `key` as a truth value.
 
     Raises:
         UserError: If it is neither true nor false.
@@ -39,7 +39,7 @@ def flag(config: Any, key: str) -> bool:
 
 
 def whole(config: Any, key: str, least: int) -> int:
-    """Return a key's value.
+    """Return the value of `key` as a whole number.
 
     Raises:
         UserError: If it is no whole number of at least `least`.
@@ -51,7 +51,7 @@ def whole(config: Any, key: str, least: int) -> int:
 
 
 def number(config: Any, key: str, least: float) -> float:
-    """Return a key's value.
+    """Return the value of `key` as a number.
 
     Raises:
         UserError: If it is no finite number of at least `least`.
@@ -63,7 +63,7 @@ def number(config: Any, key: str, least: float) -> float:
 
 
 def share(config: Any, key: str) -> float:
-    """Return a key's value.
+    """Return the value of `key` as a share.
 
     Raises:
         UserError: If it is no number from 0 up to, but not including, 1.
@@ -75,5 +75,5 @@ def share(config: Any, key: str) -> float:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a number; YAML's true and false are none."""
+    """Tell whether a value is a number; true and false, which are ints in Python, are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

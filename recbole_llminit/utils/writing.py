@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: they are written beside the target and then renamed."""
+"""Write files atomically: under a temporary name beside the target, and then renamed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file` and put it in its place once the block is through."""
+    """Yield a temporary path beside `file`, and rename it to `file` if the block raises no error."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+        temporary.chmod(0o644)  # files made by safetensors can be read by their owner only
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(text: str, file: Path) -> None:
-    """Write UTF-8 text to `file` in one step, making its folder."""
+    """Write UTF-8 text to `file` atomically, making its folder if needed."""
     with replacing(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(value: Any, file: Path) -> None:
-    """Write `value` as JSON to `file` in one step, making its folder."""
+    """Write `value` as JSON to `file` atomically, making its folder if needed."""
     write_text(json.dumps(value, indent=2, default=str) + "\n", file)

@@ -1,4 +1,4 @@
-"""YAML as RecBole reads it."""
+"""Read YAML as RecBole does, so that ``1e-3`` is a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recbole_llminit.utils.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """A number may be written as 1e-3, which is text by YAML 1.1."""
+    """YAML's safe loader that also reads 1e-3 as a number, which is text by YAML 1.1."""
 
 
 _Loader.add_implicit_resolver(
@@ -21,10 +21,10 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
-    """Return what a text in YAML holds; 1e-3 is a number.
+    """Return the value of a YAML text.
 
     Raises:
-        yaml.YAMLError: If it is not YAML.
+        yaml.YAMLError: If the text is not YAML.
     """
     return yaml.load(text, Loader=_Loader)
 
@@ -33,7 +33,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     """Return the fields of a YAML file; an empty file has none.
 
     Raises:
-        UserError: If the file is not UTF-8 or not YAML, or holds something other than fields.
+        UserError: If the file is not UTF-8 or not YAML, or holds no mapping.
     """
     try:
         content = read_yaml(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Tiny language models with a real tokeniser, of three families; and a server of OpenAI's protocol."""
+"""Fixtures: tiny language models of three families with a tokeniser, and a server of OpenAI's protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recbole_llminit.llm.causal import CausalLM, load_llm
 from tests.conftest import tiny_llm
 from tests.llm.server import SECRET, Server
 
-KEY = "own_llm"  # what the caller's key is called; messages must say so
+KEY = "own_llm"  # the caller's config key, which messages must name
 FAMILIES = ("llama", "opt", "gpt2")
 
 
@@ -29,7 +29,7 @@ def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> CausalLM:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server; retries that don't wait; the key in the environment and no proxy."""
+    """Start a server; set the API key, switch off the proxy, and let retries follow at once."""
     openai = pytest.importorskip("openai")
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)

@@ -1,4 +1,4 @@
-"""A small server on loopback that speaks OpenAI's chat completions, right, wrong, or not at all."""
+"""A small local server of OpenAI's chat completions that can also give wrong answers and errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reply:
 
 
 def words(prompt: str, most: int) -> str:
-    """Sixteen words that depend on the prompt, or as many as are allowed."""
+    """Return words that depend on the prompt: sixteen, or `most` if that is fewer."""
     return " ".join([f"w{byte}" for byte in hashlib.sha256(prompt.encode()).digest()[:16]][:most])
 
 
@@ -53,7 +53,7 @@ def body(value: Any) -> Reply:
 
 
 def status(code: int, message: str = "no", **headers: str) -> Callable[[Request], Reply]:
-    """An error; a message may hold {key}."""
+    """Return a function that replies with an error; ``{key}`` in `message` becomes the API key."""
 
     def reply(request: Request) -> Reply:
         text = json.dumps({"error": {"message": message.format(key=request.key)}}).encode()
@@ -64,7 +64,7 @@ def status(code: int, message: str = "no", **headers: str) -> Callable[[Request]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers right, unless `next` holds other answers for the next requests, or `always` one for all."""
+    """A server that replies to each request by the first function in `next`, or by `always` if it is empty."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""A language model that answers by rule and remembers what it was asked."""
+"""A stand-in for a language model that answers by a rule and records the prompts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.llm.server import words
 
 @dataclass
 class Stub:
-    """Answers with words that depend on the prompt; `fails` once it was asked so often."""
+    """Answers with words that depend on the prompt; raises `failure` after `fails_after` prompts."""
 
     facts: dict[str, Any] = field(default_factory=lambda: {"name": "stub", "kind": "transformers"})
     fails_after: float = float("inf")

@@ -1,4 +1,4 @@
-"""Language models: from a folder or a GGUF file, outside of any module, and refused in one line."""
+"""Causal language models: loading, one-line errors, chat templates and greedy answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_precision(folders: dict[str, Path]) -> None:
 
 
 def test_facts_name_the_weights_and_not_the_place(folders: dict[str, Path], tmp_path: Path) -> None:
-    """Wherever the folder is, the facts are the same; other weights make others."""
+    """The facts do not depend on the parent folder, but on the weights."""
     here = load_llm(str(folders["llama"]), "float32", CPU, key=KEY)
     shutil.copytree(folders["llama"], tmp_path / folders["llama"].name)
     there = load_llm(str(tmp_path / folders["llama"].name), "auto", CPU, key=KEY)
@@ -52,7 +52,7 @@ def test_facts_name_the_weights_and_not_the_place(folders: dict[str, Path], tmp_
 
 
 def test_padding_on_the_left_changes_nothing(llm: CausalLM) -> None:
-    """Positions are counted from the first token, whatever stands before it."""
+    """Positions are counted from the first token after the padding."""
     vectors = llm.embed(torch.tensor([[7, 8, 9]]))
     padded = torch.cat([torch.randn(1, 4, 16), vectors], dim=1)
     plain = llm(vectors, torch.ones(1, 3, dtype=torch.long), keep=1).logits
@@ -101,7 +101,7 @@ def test_gguf_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_answer_is_what_transformers_writes(llm: CausalLM) -> None:
-    """Greedily, until the end of the text or the most tokens."""
+    """Decoding is greedy, up to the end-of-text token or the largest number of tokens."""
     for prompt in ("abc", "a toy, a pen and a"):
         ids = torch.tensor([llm.prompt_tokens(prompt)])
         expected = llm.model.generate(

@@ -1,4 +1,4 @@
-"""What every language model of the room promises, of each that there is."""
+"""What the protocol `LanguageModel` promises, tested for each implementation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recorded(request: pytest.FixtureRequest) -> LanguageModel:
     return Recorded(Stub(), request.getfixturevalue("tmp_path") / "answers.jsonl")
 
 
-# How a model's tokens are counted: the tiny model's are bytes, of which a letter takes at least one.
+# How to count a model's tokens: those of the tiny model are bytes, and a letter has at least one.
 COUNT: dict[Callable[[pytest.FixtureRequest], LanguageModel], Callable[[str], int]] = {
     local: len,
     endpoint: lambda text: len(text.split()),

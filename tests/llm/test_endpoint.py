@@ -1,4 +1,4 @@
-"""A language model behind an endpoint: what is sent, what is read, and what goes wrong in one line."""
+"""A language model behind an endpoint: the requests, how answers are read, and one-line errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def toy(server: Server | str, **options: Any) -> EndpointLM:
 
 
 def refused(server: Server | str) -> str:
-    """Ask, expect one line without the secret, and return it."""
+    """Send a prompt, and return the error, which must be one line without the API key."""
     with pytest.raises(UserError) as error:
         toy(server).generate(["abc"], 8)
     line = str(error.value)
@@ -48,7 +48,7 @@ def test_answers_are_whole(server: Server) -> None:
 
 
 def test_an_answer_without_text_is_empty(server: Server) -> None:
-    """A model that refuses, or that is cut while it thinks."""
+    """Servers send no text if the model refuses, or is cut off during its reasoning."""
     server.always = lambda request: said(None)
     assert toy(server).generate(["abc"], 8) == [""]
 
@@ -62,12 +62,12 @@ def test_a_server_at_home_needs_no_key(server: Server, monkeypatch: pytest.Monke
 def test_a_wrong_key_is_named_by_its_variable(server: Server, code: int) -> None:
     server.always = status(code, "Incorrect API key provided: {key}")
     assert refused(server) == f"{server.url} refuses the key in OPENAI_API_KEY ({code})"
-    assert len(server.requests) == 1  # trying again would not help
+    assert len(server.requests) == 1  # a wrong key is not tried again
 
 
 @pytest.mark.parametrize("code", [400, 404, 422, 429, 500, 503])
 def test_the_secret_is_in_no_message(server: Server, code: int) -> None:
-    """Not even if the server repeats it in its answer."""
+    """The API key is masked even if the server repeats it in its answer."""
     server.always = status(code, "bad key {key}")
     line = refused(server)
     assert f"{server.url} answers {code} to model 'toy'" in line
@@ -173,7 +173,7 @@ def test_it_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_requests_per_minute(server: Server) -> None:
-    """Retries are requests too."""
+    """Retries count as requests."""
     server.next = [status(429)]
     toy(server, requests_per_minute=600).generate(["a", "b", "c"], 8)
     times = [request.at for request in server.requests]

@@ -1,4 +1,4 @@
-"""Likelihoods: what one plain run of the model over prompt and title gives."""
+"""Likelihoods equal those of one plain run of the model over prompt and title."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLES = [[5, 9, 12, 0], [5, 0], [0], [30, 31, 32, 33, 34, 0]]
 
 
 def by_hand(llm: CausalLM, prompt: torch.Tensor, title: list[int]) -> float:
-    """Sum the log-probabilities of a title's tokens, all at once, without cache, padding or batch."""
+    """Sum the log-probabilities of a title's tokens, computed without cache, padding or batch."""
     ids = torch.tensor(title)
     vectors = torch.cat([prompt, llm.embed(ids)])[None]
     logits = llm.model(inputs_embeds=vectors).logits[0]
@@ -30,7 +30,7 @@ def test_likelihoods_by_hand(rows: int, penalty: float, llm: CausalLM) -> None:
 
 
 def test_a_prompt_that_could_learn_is_scored_like_any_other(llm: CausalLM) -> None:
-    """Outside of RecBole's evaluation, gradients are not switched off."""
+    """Scores are the same outside RecBole's evaluation, where gradients are not switched off."""
     prompt = torch.randn(7, 16)
     learning = prompt.clone().requires_grad_()
     torch.testing.assert_close(
@@ -46,7 +46,7 @@ def test_probabilities_of_all_continuations_sum_to_one(llm: CausalLM) -> None:
 
 
 def test_loss_by_hand(llm: CausalLM) -> None:
-    """The mean over all target tokens of prompts and titles of different lengths."""
+    """The loss is the mean over all target tokens, for prompts and titles of different lengths."""
     prompts = [torch.randn(length, 16) for length in (3, 9, 6, 1)]
     logs = [by_hand(llm, prompt, title) for prompt, title in zip(prompts, TITLES, strict=True)]
     loss = title_loss(llm, prompts, TITLES)

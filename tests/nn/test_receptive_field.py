@@ -1,4 +1,4 @@
-"""Propagation to some nodes equals theirs in the propagation of the whole graph."""
+"""Propagation to some nodes gives the same vectors as propagation over the whole graph."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from recbole_llminit.nn.adjacency import normalized_adjacency
 from recbole_llminit.nn.propagation import Graph, propagate
 from recbole_llminit.nn.receptive_field import propagate_to, receptive_field
 from tests.conftest import World, parts
-from tests.graph.test_graph import PAIRS, matrix
+from tests.nn.test_graph import PAIRS, matrix
 
-WORTHS = [0.0, 0.3, 0.5, 1.0]  # from the whole graph always to a part always
+WORTHS = [0.0, 0.3, 0.5, 1.0]  # 0 always takes the whole graph, 1 always a part of it
 
 
 @given(
@@ -28,7 +28,7 @@ WORTHS = [0.0, 0.3, 0.5, 1.0]  # from the whole graph always to a part always
 def test_values_and_gradients(
     pairs: list[tuple[int, int]], n_layers: int, rows: list[int], worth: float
 ) -> None:
-    """Repeated and isolated nodes too, whichever way is taken."""
+    """Values and gradients are right for repeated and isolated nodes too, by either way."""
     graph = Graph.from_scipy(normalized_adjacency(matrix(pairs)))
     x = torch.randn(12, 3, requires_grad=True)
     wanted, weight = torch.tensor(rows), torch.randn(len(rows), 6)

@@ -1,4 +1,4 @@
-"""The blocked log-sum-exp, and SGL's contrast that rests on it."""
+"""The log-sum-exp in blocks, and SGL's contrastive loss, which uses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import World, parts
 def test_value_and_gradients(
     monkeypatch: pytest.MonkeyPatch, keep: int, rows: int, temperature: float
 ) -> None:
-    """In blocks that do and don't divide the table, with the exponentials kept or computed again."""
+    """Blocks may or may not divide the table, and the exponentials may be kept or computed again."""
     monkeypatch.setattr(softmax, "_KEEP", keep)
     monkeypatch.setattr(softmax, "_BLOCK", rows)
     torch.manual_seed(0)
@@ -48,7 +48,7 @@ def test_sgls_contrast_is_recboles(world: World) -> None:
     from recbole.model.general_recommender.sgl import SGL
 
     model = parts("LLMInitSGL", world, llm_embedding="none").model
-    users, items = torch.tensor([1, 2, 2, 5]), torch.tensor([3, 3, 1, 3])  # repeats count as often
+    users, items = torch.tensor([1, 2, 2, 5]), torch.tensor([3, 3, 1, 3])  # each repeat counts
     views = [torch.randn(n, 8, requires_grad=True) for n in (model.n_users,) * 2 + (model.n_items,) * 2]
     losses = [cls.calc_ssl_loss(model, users, items, *views) for cls in (SGL, type(model))]
     torch.testing.assert_close(losses[0], losses[1])
@@ -63,7 +63,10 @@ def test_a_wrong_denominator_is_refused(world: World, wrong: object) -> None:
 
 
 def contrast(world: World, denominator: object, noise: float = 9.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the loss of two users, counted once and twice, and what it must be over all nodes."""
+    """Return the loss of a batch with one user twice and another once, and its value computed directly.
+
+    The direct value is over the nodes that `denominator` names; over all nodes if it is a number.
+    """
     model = parts("LLMInitSGL", world, llm_embedding="none", ssl_denominator=denominator).model
     torch.manual_seed(3)
     one = F.normalize(torch.randn(model.n_users, 8))
@@ -86,7 +89,7 @@ def test_sampled_nodes_stand_for_all(world: World) -> None:
 
 
 def test_a_sampled_node_is_not_among_its_own_others(world: World) -> None:
-    """Of two views of one node that look alike, the node itself is a large part of the sum."""
+    """If the two views of a node are alike, the node itself is a large part of the sum."""
     found, expected = contrast(world, 200_000, noise=0.1)
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""A model of somebody's own, in one file: BPR whose scores lean towards popular items."""
+"""A user-defined model in one file, for the tests: BPR whose scores favour popular items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repairs: each break, mended."""
+"""Each repair of RecBole removes its break."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_dok_update() -> None:
 
 
 def test_only_recbole_unpickles(tmp_path: Path) -> None:
-    """RecBole's own modules load pickled objects; everybody else keeps torch's default."""
+    """RecBole's modules load pickled objects; every other caller keeps torch's default."""
     torch.save({"path": tmp_path}, tmp_path / "x.pth")
     recbole_like = types.ModuleType("recbole.somewhere")
     exec("import torch\ndef load(f): return torch.load(f)", recbole_like.__dict__)
@@ -74,7 +74,7 @@ def test_plain_graph_models_build(model: str, world: World) -> None:
 
 @pytest.mark.slow
 def test_quick_start_imports_where_no_ray_is_installed() -> None:
-    """The stand-in serves RecBole's import and is gone afterwards."""
+    """The stand-in for ray is there during RecBole's import and removed afterwards."""
     code = """
 import importlib.util, sys
 class NoRay:
@@ -93,7 +93,7 @@ print("ray" in sys.modules)
 
 
 def test_sine_leaves_anomaly_detection_off() -> None:
-    """A look at the sequential models imports SINE, which switches it on for the whole process."""
+    """Listing the sequential models imports SINE, which switches it on for the whole process."""
     code = (
         "import recbole_llminit, torch; import recbole.model.sequential_recommender.sine; "
         "print(torch.is_anomaly_enabled())"

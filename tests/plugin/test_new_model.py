@@ -1,4 +1,4 @@
-"""A new model is one file, one spec and one YAML file: no file of the package names it."""
+"""A new model needs one file, one spec and one YAML file; no file of the package names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names: from `LLMInit<X>` to a class, and what it takes over from X."""
+"""Model names such as `LLMInit<X>`, their classes, and what these inherit from X."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_defaults_are_the_hosts(world: World) -> None:
 
 
 def test_config_files_alone_are_enough(world: World) -> None:
-    """Without our files a plugin model still has its defaults; with them the user's come last."""
+    """A plugin model has its defaults even if the user passes none of this package's files."""
     from recbole.config import Config
 
     config = Config("LLMInitSGCL", world.name, config_dict={"data_path": str(world.root)})
@@ -125,7 +125,7 @@ def test_our_own_models_are_found_in_their_family_alone() -> None:
     [("masked", "RO", False), ("paper", "RO", True), ("sequential", "TO", True)],
 )
 def test_the_shipped_protocols_are_these(name: str, order: str, repeatable: bool) -> None:
-    """Numbers of other years are only comparable while these stay."""
+    """Results of different versions are comparable only if the protocols stay the same."""
     assert yaml.safe_load((PROPS / "protocol" / f"{name}.yaml").read_text()) == {
         "protocol": name,
         "eval_args": {

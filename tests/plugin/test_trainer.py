@@ -1,4 +1,4 @@
-"""One subclass around whichever trainer RecBole chooses; plain RecBole runs keep RecBole's own."""
+"""Whichever trainer RecBole chooses is subclassed; plain RecBole runs keep RecBole's trainer."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_a_trainer_of_a_models_own_is_taken() -> None:
 
     found = get_trainer(ModelType.GENERAL, "NCL")
     assert issubclass(found, NCLTrainer)
-    assert found is get_trainer(ModelType.GENERAL, "NCL")  # made once
+    assert found is get_trainer(ModelType.GENERAL, "NCL")  # the subclass is cached
 
 
 def test_a_plain_recbole_run_is_recboles(world: World) -> None:
-    """No property file of ours, no model of ours: RecBole's own trainer, loader and collector."""
+    """Without this package's models and property files, RecBole's trainer, loader and collector are used."""
     config = Config("BPR", world.name, config_dict=settings(world))
     train, _, test = data_preparation(config, create_dataset(config))
     model = get_model("BPR")(config, train._dataset)

@@ -1,4 +1,4 @@
-"""Validation reads and refuses; what is missing is made afterwards, and only for a run that may begin."""
+"""Validation makes nothing; missing data are made afterwards, and only if all values are right."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from recbole_llminit.run import materialize, validate
 from recbole_llminit.utils.errors import UserError
 from tests.conftest import World, settings
 
-RECIPE = "beauty"  # a dataset that could be prepared, and is not there
+RECIPE = "beauty"  # a dataset that has a recipe and is not prepared
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keep what is prepared and encoded, instead of doing it."""
+    """Replace preparing and encoding by functions that note their call in the returned list."""
     done: list[str] = []
 
     def prepare(name: str, _: Any, data_path: Path, **__: Any) -> None:
@@ -67,7 +67,7 @@ def test_a_wrong_value_is_refused_before_anything_is_made(
 
 
 def test_what_is_missing_is_made_in_order(made: list[str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no all-mpnet-base-v2.safetensors"):  # of a stand-in that made none
+    with pytest.raises(UserError, match="no all-mpnet-base-v2.safetensors"):  # encoding is replaced
         materialize.ready("LLMInitBPR", RECIPE, (), overrides(tmp_path / "data"))
     assert made == ["prepare", "encode"]
 

@@ -1,4 +1,4 @@
-"""Fixed candidates: the same for every model and batch, of items that the user has not taken."""
+"""Fixed candidates are the same for every model and batch, and are items that the user has not had."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "candidates.jsonl"
 
 
 def candidates(model: str, world: World, **keys: Any) -> dict[tuple[str, str], list[str]]:
-    """Return what a model's test loader ranks: (user, target) to the items beside it, in order."""
+    """Return the other candidates, in order, of each (user, target item) in a model's test loader."""
     made = parts(model, world, "sequential", **{"eval_args": MODE, "candidates_file": FILE, **SMALL, **keys})
     names = made.dataset.field2id_token
     found = {}

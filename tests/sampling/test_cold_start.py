@@ -1,4 +1,4 @@
-"""Cold start: what is taken from training, what stays, and what a model does with a cold item."""
+"""Cold start: what is removed from training, what stays, and how models treat a cold item."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_only_training_interactions_go(world: World, protocol: str) -> None:
     ids = cold.train._dataset.cold_items
     assert len(ids) == 10
     assert pairs(cold.train) == {(u, i) for u, i in pairs(whole.train) if i not in ids}
-    assert cold.dataset.item_num == 41  # cold items stay in the vocabulary, and so in every ranking
+    assert cold.dataset.item_num == 41  # cold items are still ranked
     edges = np.diff(cold.model.norm_adj_matrix.scipy.tocsr().indptr)
     assert np.array_equal(np.flatnonzero(edges[cold.dataset.user_num + 1 :] == 0) + 1, ids)
 
@@ -73,7 +73,7 @@ def test_half_the_history_goes_from_training_alone(world: World) -> None:
 
 
 def test_what_is_taken_follows_the_runs_seed(world: World) -> None:
-    """Half of what cold items leave of each user, the half that `dropped` draws with the seed."""
+    """After the cold items' interactions, `dropped` removes half of each user's rest, by the run's seed."""
     for seed in (3, 4):
         whole = parts("BPR", world, seed=seed).train._dataset.inter_feat
         users, items = whole["user_id"].numpy(), whole["item_id"].numpy()
@@ -84,7 +84,7 @@ def test_what_is_taken_follows_the_runs_seed(world: World) -> None:
 
 
 def test_what_was_taken_is_masked_where_history_is(world: World) -> None:
-    """A protocol that masks the history masks what was taken as well; one that does not, does not."""
+    """Removed interactions are masked if the protocol masks the history, and not otherwise."""
     whole, cold = parts("BPR", world), parts("BPR", world, cold_items=0.25, drop_history=0.3)
     for user in range(1, 61):
         mine, theirs = (one.test.uid2history_item[user].tolist() for one in (cold, whole))
@@ -115,7 +115,7 @@ def test_a_cold_item_keeps_its_starting_row(world: World, model: str) -> None:
 
 
 def test_lightgcn_scores_a_cold_item_by_its_own_row_alone(world: World) -> None:
-    """An item without an edge: its row over (n_layers + 1), as the docstring says."""
+    """The final vector of an item without an edge is its row divided by (n_layers + 1)."""
     made = parts("LLMInitLightGCN", world, cold_items=0.25, n_layers=2)
     _, items = made.model.forward()
     cold = made.train._dataset.cold_items
@@ -123,7 +123,7 @@ def test_lightgcn_scores_a_cold_item_by_its_own_row_alone(world: World) -> None:
 
 
 def test_text_finds_the_cold_item_of_the_own_block(tmp_path: Any) -> None:
-    """Two blocks: every item of the other block scores lower, so a cold item of the own one comes first."""
+    """With text, a cold item of the user's block is ranked above every item of the other block."""
     world = checkerboard(tmp_path / "data", size=24)
     keys = {"cold_items": 0.3, "epochs": 0, "embedding_size": 2, "group_metrics": True, "topk": [1, 12]}
     keys |= {"valid_metric": "NDCG@12", "metrics": ["Recall", "NDCG"]}
@@ -172,7 +172,7 @@ def test_without_the_keys_nothing_changes(world: World) -> None:
 def test_saved_data_are_taken_for_what_they_are(
     saved: str, key: str, first: float, second: float, world: World
 ) -> None:
-    """A run has the cold start that it asks for, whatever the run had that saved the data."""
+    """Data that a run saved with other keys of cold start are not used."""
     own = {"group_metrics": True, key: second}
     expected = run("BPR", world, "masked", checkpoint_dir="fresh", **own)
     run("BPR", world, "masked", **{key: first, saved: True})

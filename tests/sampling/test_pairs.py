@@ -1,4 +1,4 @@
-"""Negatives: RecBole's draws, and never a seen item."""
+"""Negatives are the items that RecBole draws, and never an item that the user has seen."""
 
 from __future__ import annotations
 
