@@ -1,4 +1,4 @@
-"""Controls: rows that say nothing about their items, with the moments or the very values of the real ones."""
+"""Controls: tables without information about the items, with the real table's moments or its very rows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recbole_llminit.initialize.projection import Matrix
 def gaussian_like(vectors: Matrix, seed: int) -> Matrix:
     """Draw as many vectors from the normal distribution with the mean and covariance of `vectors`.
 
-    The draws themselves are then moved and mapped, so that the result has exactly these moments where
-    there are more vectors than dimensions: a control that differs from the real vectors in nothing
-    but which item has which, and in the shape beyond the second moment.
+    The draws are standardised before they are mapped, so that the result has exactly these moments if
+    there are more vectors than dimensions. The control therefore differs from the real vectors only in
+    which item has which vector and in the moments beyond the second.
 
     Args:
         vectors: (n_items, k) float32.
-        seed: Decides the draws.
+        seed: Seed of the draws.
 
     Returns:
         (n_items, k) float32.
@@ -35,20 +35,18 @@ def gaussian_like(vectors: Matrix, seed: int) -> Matrix:
 
 
 def shuffled(table: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
-    """Return a table (n_items, ...) by RecBole id in which every item has another item's row.
-
-    Row 0, the padding, stays.
+    """Return a copy of `table` in which every item has the row of another item; row 0 (padding) stays.
 
     Args:
-        table: At least two items beside the padding; texts are shuffled as vectors are.
-        seed: Decides which item gets which row.
+        table: (n_items, ...) vectors or texts by RecBole id, with at least two items beside the padding.
+        seed: Seed of the permutation. The same seed permutes vectors and texts alike.
     """
     moved: npt.NDArray[Any] = table[np.append(0, 1 + derangement(len(table) - 1, seed))]
     return moved
 
 
 def derangement(n: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return a permutation (n,) of n >= 2 rows that leaves none in place: one random cycle."""
+    """Return a random permutation (n,) of n >= 2 rows that leaves no row in place; it is a single cycle."""
     cycle = np.random.default_rng(seed).permutation(n)
     source = np.empty(n, dtype=np.int64)
     source[cycle] = np.roll(cycle, 1)

@@ -1,7 +1,7 @@
-"""The models: one file each, a folder where a model has private parts, and `specs`, the table of all.
+"""The models, in one file each or a folder for a model with private parts, and `specs`, which lists them.
 
-``LLMInit<X>`` is built the first time it is asked for. Checkpoints refer to it as
-``recbole_llminit.model.LLMInit<X>``, so that a fresh process that imported nothing yet can unpickle them.
+The class ``LLMInit<X>`` is created when this module is first asked for it. Checkpoints refer to it as
+``recbole_llminit.model.LLMInit<X>``, so that a new process can unpickle them without further imports.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> type[Any]:
-    # Pickles name this module, and the registry alone builds the class: the one import of a later room.
+    # Only the registry creates these classes; it imports this package, hence the import within a function.
     from recbole_llminit.plugin.registry import is_ours, model_class
     from recbole_llminit.utils.errors import UserError
 

@@ -1,4 +1,6 @@
-"""LLMInit: start a host model's tables from vectors of the items' text.
+"""LLMInit: initialise the embedding tables of a host model from vectors of the items' texts.
+
+The host model is the RecBole model X beneath ``LLMInit<X>``.
 
 Zhang et al., "LLMInit: A Free Lunch from Large Language Models for Selective Initialization of
 Recommendation", EMNLP 2025 Industry Track (arXiv 2503.01814).
@@ -21,26 +23,26 @@ from recbole_llminit.initialize.tables import starting_tables
 from recbole_llminit.model.specs import PREFIX, host_name
 from recbole_llminit.utils.errors import UserError
 
-# Where RecBole's models take the width of `item_embedding` from, the surest first.
+# Keys from which RecBole's models take the width of `item_embedding`; the first that a model has is taken.
 _WIDTH_KEYS = ("embedding_size", "ui_embedding_size", "hidden_size")
 
 
 class LLMInit:
-    """Mixin in front of a host model: it overwrites the host's tables after the host's own initialiser.
+    """A mixin that overwrites the host model's tables after the host model has initialised them.
 
-    Nothing is frozen and nothing is added to the host: same parameters, same loss, same cost at
-    inference. Differs from the published code, which forks one model class per host and hard-codes
-    CUDA, in that any host with an ``item_embedding`` table works, on any device.
+    Nothing is frozen and nothing is added to the host model: parameters, loss and the cost of inference
+    are the same. The published code copies the model class of each host model and hard-codes CUDA; here
+    any host model with an ``item_embedding`` table works, on any device.
 
-    What the start has learned from the catalogue is kept in the checkpoint, under ``other_parameter``
-    as ``llm_projection``: the state of a `Projection`, which gives an item that arrives later the row it
-    would have had. Without vectors there is none.
+    The fitted `Projection` is kept in the checkpoint, as the entry ``llm_projection`` of
+    ``other_parameter``, so that an item that arrives later gets the row that it would have had at the
+    start. Without vectors there is no such entry.
 
-    Reads `llm_embedding`, `seed`, `train_stage`, the host's key of its width, and the keys of `Settings`
-    and `load_item_vectors`.
+    Reads `model`, `llm_embedding`, `seed`, `train_stage`, the key of the host model's width, and the keys
+    of `Settings` and `load_item_vectors`.
 
     Raises:
-        UserError: If a setting or the vectors don't fit the host or the dataset.
+        UserError: If a setting or the vectors do not fit the host model or the dataset.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -54,32 +56,32 @@ class LLMInit:
                     f"llm_selection full: {key} is the vectors' {width} instead of {config[key]}"
                 )
             config[key] = width
-        super().__init__(config, dataset)  # type: ignore[call-arg]  # the host's
-        # S3Rec's second stage starts from its first, which started from the vectors.
+        super().__init__(config, dataset)  # type: ignore[call-arg]  # of the host model
+        # S3Rec's second stage loads the parameters of its first, which was initialised from the vectors.
         if loaded and config["train_stage"] != "finetune":
             projection = _overwrite(self, loaded.matrix, dataset, settings, config["seed"])
             self.llm_projection = projection.state()
-            # RecBole saves and loads the attributes named here; some hosts have their own among them.
+            # RecBole saves and loads the attributes listed here; some host models already list others.
             self.other_parameter_name = [*getattr(self, "other_parameter_name", ()), "llm_projection"]
 
 
 def _overwrite(model: Any, vectors: np.ndarray, dataset: Any, settings: Settings, seed: int) -> Projection:
     """Copy the starting tables into ``item_embedding`` and, if there is one, ``user_embedding``.
 
-    Rows beyond the dataset's (BERT4Rec's mask token) keep the host's values.
+    Rows beyond the dataset's items (BERT4Rec's mask token) keep the host model's initial values.
 
     Args:
-        model: A host with its own tables.
+        model: An initialised host model.
         vectors: (n_items, d_llm) float32 in RecBole's id order; row 0 is padding.
-        dataset: RecBole's, of the training interactions.
-        settings: What to select and how to pool.
-        seed: Decides every draw.
+        dataset: RecBole's dataset of the training interactions.
+        settings: How to select dimensions, pool and rescale.
+        seed: Seed of every draw.
 
     Returns:
-        The projection that made the item table.
+        The projection that computed the item table.
 
     Raises:
-        UserError: If the host has no item table, or if its users and items differ in width.
+        UserError: If the host model has no item table, or if its user and item tables differ in width.
     """
     items, users = _table(model, "item_embedding"), _table(model, "user_embedding")
     if items is None or items.num_embeddings < len(vectors):
@@ -111,7 +113,7 @@ def _table(model: Any, name: str) -> nn.Embedding | None:
 
 
 def width_key(model: str) -> str:
-    """Return the config key from which `model`'s host takes the width of ``item_embedding``."""
+    """Return the config key from which the host model of `model` takes the width of ``item_embedding``."""
     import recbole
     import yaml
 

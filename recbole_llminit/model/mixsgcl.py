@@ -1,4 +1,4 @@
-"""MixSGCL: SGCL with two mixed views of each batch.
+"""MixSGCL: SGCL with two additional views of each batch, made by mixing vectors.
 
 Zhang et al., "Mixed Supervised Graph Contrastive Learning for Recommendation", arXiv 2404.15954.
 """
@@ -16,13 +16,14 @@ from recbole_llminit.nn.propagation import layers
 
 
 class MixSGCL(SGCL):
-    """SGCL's loss on the plain pairs, on node-mixed and on edge-mixed pairs.
+    """A LightGCN trained by SGCL's loss on a batch's pairs, on node-mixed pairs and on edge-mixed pairs.
 
-    The published code draws its mixing weights on CUDA only; here they are drawn where the model is.
+    The published code draws its mixing weights on CUDA only; here they are drawn on the model's device.
+    Reads the keys of `SGCL`.
     """
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
-        """Return the sum of the three losses of a batch of positive pairs."""
+        """Return the sum of the losses of the three views of a batch of positive pairs, a scalar."""
         rows = self.positives(interaction)
         stack = torch.stack(layers(self.norm_adj_matrix, self.get_ego_embeddings(), self.n_layers), dim=1)
         plain = _pairs(stack.mean(dim=1), rows)
@@ -33,19 +34,19 @@ class MixSGCL(SGCL):
 
 
 def _pairs(nodes: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return unit-length users and items of the batch, (batch, d) each."""
+    """Return the batch's user and item vectors of unit length, (batch, d) each, from all nodes (n, d)."""
     users, items = F.normalize(nodes[rows]).chunk(2)
     return users, items
 
 
 def mix_layers(stack: torch.Tensor) -> torch.Tensor:
-    """Combine each node's layers, (n, n_layers + 1, d), with random weights that sum to 1: (n, d)."""
+    """Average each node's layers, (n, n_layers + 1, d), with random weights that sum to 1: (n, d)."""
     weights = torch.rand(stack.shape[:2], device=stack.device)
     weights = weights / weights.sum(dim=1, keepdim=True)
     return (weights.unsqueeze(2) * stack).sum(dim=1)
 
 
 def mix_edges(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mix the two ends of each pair, (batch, d) each, the other end weighing at least half."""
+    """Mix user x and item y of each pair, (batch, d) each; a vector itself has at most half the weight."""
     own = 0.5 * torch.rand((len(x), 1), device=x.device)
     return F.normalize(own * x + (1 - own) * y), F.normalize(own * y + (1 - own) * x)

@@ -9,11 +9,14 @@ import torch.nn.functional as F
 
 
 def info_nce(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the mean cross-entropy of telling row b of one among all rows of the other, both ways.
+    """Return the symmetric InfoNCE loss of paired rows, a scalar.
+
+    It is the mean of two cross-entropies: that of recognising y_b among all rows of `y` given x_b, and
+    that of recognising x_b among all rows of `x` given y_b. Similarities are cosines.
 
     Args:
-        x: (n, d), any length; cosine similarity is taken.
-        y: (n, d).
+        x: (n, d), of any length.
+        y: (n, d), of any length; row b belongs to row b of `x`.
         temperature: Divides the similarities.
     """
     similar = F.normalize(x) @ F.normalize(y).T / temperature
@@ -24,22 +27,22 @@ def info_nce(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tens
 def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return SGCL's supervised graph-contrastive loss of a batch of users and their items.
 
-    It pulls the user and the item of a pair together, and pushes users from users and items from items:
-    sum over b of -x_b.y_b / t + logsumexp over c of (x_b.x_c / t, y_b.y_c / t). Self terms and
-    repeated users or items stay in the denominator, as in the published code.
+    The loss draws the user and the item of a pair together and separates users from users and items from
+    items: sum over b of -x_b.y_b / t + logsumexp over c of (x_b.x_c / t, y_b.y_c / t). Terms with c = b
+    and repeated users or items stay in the denominator, as in the published code.
 
     Zhang et al., "SGCL: Unifying Self-Supervised and Supervised Learning for Graph Recommendation",
     RecSys 2025 (arXiv 2507.13336).
 
     Args:
-        x: (batch, d) users of unit length.
-        y: (batch, d) items of unit length.
+        x: (batch, d) user vectors of unit length.
+        y: (batch, d) item vectors of unit length.
         temperature: t.
 
     Returns:
-        Scalar, the sum over the batch.
+        A scalar, the sum over the batch.
     """
-    # The largest similarity is known, a vector's with itself: log-sum-exp is shifted by it without a search.
+    # The largest similarity, of a vector with itself, is 1: log-sum-exp is shifted by it without a search.
     others = _SumOfExponentials.apply(x, temperature) + _SumOfExponentials.apply(y, temperature)
     return (torch.log(others) + (1 - (x * y).sum(dim=1)) / temperature).sum()
 
@@ -47,8 +50,8 @@ def contrastive_loss(x: torch.Tensor, y: torch.Tensor, temperature: float) -> to
 class _SumOfExponentials(torch.autograd.Function):  # type: ignore[misc]
     """For each unit vector x_b, the sum over c of exp((x_b.x_c - 1) / t): (batch, d) to (batch,).
 
-    The (batch, batch) table S of exponentials is symmetric, so that it is computed once for loss and
-    gradient. With w the incoming gradients over t, the gradient is one product: (S * (w_b + w_c)) @ x.
+    The (batch, batch) matrix S of exponentials is symmetric, so it is computed once for loss and
+    gradient. With w the incoming gradient divided by t, the gradient is (S * (w_b + w_c)) @ x.
     """
 
     @staticmethod

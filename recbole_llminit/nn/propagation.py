@@ -13,9 +13,10 @@ import torch
 
 
 class Graph:
-    """A symmetric sparse matrix (n, n) of float32 on a device; it is never changed, so copies share it.
+    """A symmetric sparse matrix (n, n) of float32 on a device.
 
-    RecBole copies a model to count its operations, and torch can't copy a CSR tensor.
+    A deep copy returns the same object: RecBole copies a model to count its operations, torch cannot copy
+    a CSR tensor, and the matrix is never changed.
     """
 
     def __init__(self, matrix: torch.Tensor) -> None:
@@ -23,14 +24,14 @@ class Graph:
 
     @classmethod
     def from_scipy(cls, matrix: sp.spmatrix) -> Graph:
-        """Take over a symmetric SciPy matrix."""
+        """Build a graph from a symmetric SciPy matrix (n, n)."""
         csr = sp.csr_matrix(matrix, dtype=np.float32)
         csr.sort_indices()
         return cls(sparse_tensor(csr, check=True))
 
     @functools.cached_property
     def scipy(self) -> sp.csr_matrix:
-        """The matrix as SciPy's; on a CPU both share their memory."""
+        """The matrix as a SciPy CSR matrix, which shares the tensor's memory if that is on the CPU."""
         matrix = self.matrix
         parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
         return sp.csr_matrix(tuple(part.cpu().numpy() for part in parts), shape=tuple(matrix.shape))
@@ -48,8 +49,8 @@ class Graph:
 
 
 def sparse_tensor(csr: sp.csr_matrix, check: bool = False) -> torch.Tensor:
-    """Return a SciPy matrix as a CSR tensor that shares its values; `check` refuses a malformed one."""
-    index = np.int32 if csr.nnz < 2**31 else np.int64  # what MKL and cuSPARSE take as it is
+    """Return a SciPy matrix as a CSR tensor that shares its values; `check` verifies its structure."""
+    index = np.int32 if csr.nnz < 2**31 else np.int64  # MKL and cuSPARSE take int32 without a conversion
     parts = (csr.indptr.astype(index, copy=False), csr.indices.astype(index, copy=False), csr.data)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -57,7 +58,7 @@ def sparse_tensor(csr: sp.csr_matrix, check: bool = False) -> torch.Tensor:
 
 
 class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
-    """A @ x for a symmetric A: the gradient of x is A @ gradient, with no transpose to build."""
+    """A @ x for a symmetric A. The gradient of x is A @ gradient, so that no transpose is built."""
 
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -70,7 +71,7 @@ class _SymmetricProduct(torch.autograd.Function):  # type: ignore[misc]
 
 
 class _SymmetricSum(torch.autograd.Function):  # type: ignore[misc]
-    """x + A1 x + A2 A1 x + ... for symmetric A's; its gradient is the same sum, the other way round."""
+    """x + A1 x + A2 A1 x + ... for symmetric A's; the gradient is the same sum with the A's in reverse."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:
@@ -89,9 +90,10 @@ class _SymmetricSum(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _horner(x: torch.Tensor, matrices: Sequence[torch.Tensor], keep: bool = True) -> torch.Tensor:
-    """Return x + A_n (x + ... A_1 x), one accumulator and no other table; without `keep` the products alone.
+    """Return x + A_n (x + ... (x + A_1 x)), (n, d), or A_n ... A_1 x if `keep` is False.
 
-    Outside mixed precision: torch has no sparse product in half precision on every device.
+    Horner's scheme holds one accumulator and no table of a layer. Mixed precision is switched off because
+    torch lacks a sparse product in half precision on some devices.
     """
     with torch.autocast(x.device.type, enabled=False):
         total = x = x.float()
@@ -104,12 +106,12 @@ def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> li
     """Return the embeddings of every layer, the first being `x` itself.
 
     Args:
-        graph: (n, n); or one such graph for each layer.
+        graph: (n, n), or a sequence of one such graph for each layer.
         x: (n, d) float32.
-        n_layers: Number of hops.
+        n_layers: Number of layers.
 
     Returns:
-        n_layers + 1 tensors of (n, d).
+        n_layers + 1 tensors (n, d) float32.
     """
     hops = [graph] * n_layers if isinstance(graph, Graph) else graph
     outputs = [x]
@@ -119,7 +121,10 @@ def layers(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> li
 
 
 def propagate(graph: Graph | Sequence[Graph], x: torch.Tensor, n_layers: int) -> torch.Tensor:
-    """Return the mean over all layers, (n, d): LightGCN, Equation 4 with equal weights."""
+    """Return the mean over all layers, (n, d): LightGCN, Equation 4 with equal weights.
+
+    The arguments are those of `layers`.
+    """
     hops = [graph] * n_layers if isinstance(graph, Graph) else graph
     total: torch.Tensor = _SymmetricSum.apply(x, *[hop.matrix for hop in hops])
     return total / (n_layers + 1)

@@ -1,8 +1,8 @@
-"""LightGCN's propagation for a few nodes: only the rows that they need are computed.
+"""LightGCN's propagation for a few nodes: only the rows that these nodes depend on are computed.
 
-The result is exact, no neighbour is left out. A batch needs its nodes, their neighbours, the neighbours of
-those, and so on. The last hop is for the batch's rows alone on any graph; on one much larger than what the
-hops reach, so are the others.
+The result is exact; no neighbour is left out. The nodes of a batch depend on themselves, on their
+neighbours, on the neighbours of those, and so on. On any graph the last hop is computed for the batch's
+rows alone. The earlier hops are computed for some rows only if the graph is much larger than what they reach.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from recbole_llminit.nn.propagation import Graph, propagate, sparse_tensor
 
 Ids = npt.NDArray[np.int64]
 
-# Beyond this share of the graph's edges a part costs more than the whole: it is looked up, renumbered and
-# transposed first.
+# With more than this share of the graph's edges a part costs more than the whole graph, because it has to
+# be looked up, renumbered and transposed first.
 _WORTH = 0.5
 
 
@@ -29,9 +29,10 @@ class ReceptiveField:
     """The nodes within each number of hops of some nodes, and the edges between them.
 
     Attributes:
-        nodes: Sorted ids within 0, 1, ... n_layers hops, each set holding the one before; None once it
-            is most of the graph, and all nodes are taken.
-        hops: For each hop, the adjacency from the larger set to the smaller one, and its transpose.
+        nodes: Sorted ids of the nodes within 0, 1, ... n_layers hops; each set contains the one before.
+            None stands for all nodes, used as soon as a set has most of the graph's edges.
+        hops: For each hop, the adjacency matrix (nodes of the smaller set, nodes of the larger set) and
+            its transpose.
     """
 
     nodes: tuple[Ids | None, ...]
@@ -39,11 +40,11 @@ class ReceptiveField:
 
 
 def receptive_field(graph: Graph, wanted: Ids, n_layers: int) -> ReceptiveField:
-    """Return what the propagation to `wanted` needs.
+    """Return the nodes and edges that the propagation to the nodes `wanted` needs.
 
     Args:
         graph: (n, n).
-        wanted: Sorted ids of nodes, each once.
+        wanted: Sorted ids of nodes, without repeats.
         n_layers: Number of hops.
     """
     adjacency = graph.scipy
@@ -63,7 +64,7 @@ def receptive_field(graph: Graph, wanted: Ids, n_layers: int) -> ReceptiveField:
 
 
 def _unless_most(adjacency: sp.csr_matrix, nodes: Ids) -> Ids | None:
-    """Return the nodes, or None if most edges of the graph are theirs."""
+    """Return the nodes, or None if their rows hold most edges of the graph."""
     edges = (adjacency.indptr[nodes + 1] - adjacency.indptr[nodes]).sum()
     return nodes if edges <= _WORTH * adjacency.nnz else None
 
@@ -75,7 +76,7 @@ def _with_neighbours(adjacency: sp.csr_matrix, nodes: Ids, rows: sp.csr_matrix) 
 
 
 def _renumbered(rows: sp.csr_matrix, columns: Ids) -> sp.csr_matrix:
-    """Keep the columns that are named, all others being empty."""
+    """Return `rows` restricted to `columns`, which include every column that is not empty."""
     number = np.empty(rows.shape[1], dtype=np.int32)
     number[columns] = np.arange(len(columns), dtype=np.int32)
     return sp.csr_matrix((rows.data, number[rows.indices], rows.indptr), shape=(rows.shape[0], len(columns)))
@@ -84,10 +85,10 @@ def _renumbered(rows: sp.csr_matrix, columns: Ids) -> sp.csr_matrix:
 def propagate_to(
     graph: Graph, x: torch.Tensor, n_layers: int, rows: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return some rows of :func:`~recbole_llminit.nn.propagation.propagate`, and of x itself.
+    """Return some rows of :func:`~recbole_llminit.nn.propagation.propagate`, and the same rows of `x`.
 
-    Both come from one function, so that their gradients meet in one table. On CUDA the whole graph is
-    propagated: looking a field up there has not been measured.
+    One autograd function computes both, so that their gradients are added up in one table. On CUDA the
+    whole graph is propagated, since the gain of a receptive field there has not been measured.
 
     Args:
         graph: (n, n).
@@ -96,7 +97,7 @@ def propagate_to(
         rows: (m,) ids of nodes, repeats allowed.
 
     Returns:
-        Two tensors (m, d) float32.
+        Two tensors (m, d) float32: the propagated rows and those of `x`.
     """
     if not x.is_cuda:
         wanted, place = np.unique(rows.numpy(), return_inverse=True)
@@ -109,7 +110,7 @@ def propagate_to(
 
 
 class _FieldSum(torch.autograd.Function):  # type: ignore[misc]
-    """The sum over layers for the innermost nodes of a field, and their own rows of x."""
+    """The sum over all layers for the innermost nodes of a receptive field, and these nodes' rows of x."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, field: ReceptiveField) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,7 +140,7 @@ def _rows(x: torch.Tensor, nodes: Ids | None) -> torch.Tensor:
 
 
 def _scattered(parts: list[tuple[Ids | None, torch.Tensor | None]], shape: torch.Size) -> torch.Tensor:
-    """Add up tables of some nodes, or of all, as one table of all nodes."""
+    """Add up gradients of some nodes, or of all (None), in one table of all nodes of the given shape."""
     whole = [part for nodes, part in parts if nodes is None and part is not None]
     total = whole.pop().clone() if whole else torch.zeros(shape)
     for part in whole:

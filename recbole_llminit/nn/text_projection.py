@@ -1,7 +1,8 @@
-"""Item vectors computed from frozen text vectors, in place of a table of ids.
+"""Item vectors that are computed from frozen text vectors instead of looked up in an embedding table.
 
 Yuan et al., "Where to Go Next for Recommender Systems? ID- vs. Modality-based Recommender Models
-Revisited" (MoRec), SIGIR 2023 (arXiv 2303.13835): the two-stage variant, whose encoder is not trained.
+Revisited" (MoRec), SIGIR 2023 (arXiv 2303.13835), in the two-stage variant, which does not train the text
+encoder. The host model is the RecBole model whose ``item_embedding`` is replaced.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from recbole_llminit.utils.errors import UserError
 
 
 class Fusion(str, Enum):
-    """What an item's vector is made of."""
+    """What an item's vector is computed from."""
 
-    NONE = "none"  # its text alone
-    ADD = "add"  # its text plus a vector of its id
-    CONCAT = "concat"  # both side by side, mapped back to the width
+    NONE = "none"  # the item's text vector alone
+    ADD = "add"  # the projected text vector plus a trained vector of the item's id
+    CONCAT = "concat"  # the two concatenated and mapped back to width d by a linear layer
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a projection.
+    """The architecture of a projection.
 
     Attributes:
-        layers: Blocks of [dropout, linear, GELU] after the dense layer.
+        layers: Number of blocks of [dropout, linear, GELU] after the dense layer.
         dropout: Share of the values that a block drops in training.
-        fusion: What an item's vector is made of.
+        fusion: What an item's vector is computed from.
     """
 
     layers: int
@@ -45,22 +46,22 @@ class Shape:
 
 
 class TextItems(nn.Module):  # type: ignore[misc]
-    """Stands where a host keeps ``item_embedding``: called by ids, and with a ``weight`` (n_items, d).
+    """A replacement for the host model's ``item_embedding``, with the same call and ``weight`` (n_items, d).
 
     v = blocks(fuse(GELU(W t + b))) for a text vector t, with blocks of [dropout, linear, GELU]. The
-    padding row is zero whatever the biases. Differs from the published two-stage code in that an item
-    without training interactions has no id vector when ids are fused: there it keeps its random one;
-    here its text alone speaks for it.
+    padding row is zero whatever the biases. One thing differs from the published two-stage code: if ids
+    are fused, an item without training interactions is computed from its text alone, because its id
+    vector is untrained; the published code uses the random id vector.
 
-    The text vectors are no part of the state: a checkpoint holds the hash of their table instead, and
-    is refused with other vectors.
+    The text vectors are not part of the state. A checkpoint holds the hash of their table instead, and
+    loading it with other vectors is refused.
 
     Args:
         text: (n_items, d_llm) float32 by RecBole id; the first row is padding.
-        ids: The host's own table (n_items, d): it gives the width, and the ids' vectors if they are fused.
+        ids: The host model's table (n_items, d), which gives d, and the id vectors if they are fused.
         seen: (n_items,) bool, whether an item has training interactions.
-        shape: The shape of the projection.
-        table: Hash of the vector table, hexadecimal, or None if it has no card.
+        shape: The architecture of the projection.
+        table: Hash of the vector table, hexadecimal, or None if the table has no card.
     """
 
     def __init__(
@@ -79,26 +80,27 @@ class TextItems(nn.Module):  # type: ignore[misc]
         self.merge = nn.Linear(2 * width, width) if shape.fusion is Fusion.CONCAT else None
         self.blocks = nn.Sequential(*(_block(width, shape.dropout) for _ in range(shape.layers)))
         self.apply(xavier_normal_initialization)
-        for _, linear, _ in self.blocks:  # GELU halves what is small: at gain 1 eight blocks leave 1/256
+        for _, linear, _ in self.blocks:  # GELU halves small values: at gain 1 eight blocks leave 1/256
             nn.init.xavier_normal_(linear.weight, gain=2)
-        self.ids = ids if fused else None  # after the others: it keeps the host's initial values
+        self.ids = ids if fused else None  # assigned after `apply`, to keep its initial values
         self.register_buffer("seen", torch.from_numpy(seen[1:, None]) if fused else None, persistent=False)
         self._held: torch.Tensor | None = None
 
     @property
     def weight(self) -> torch.Tensor:
-        """All items' vectors, (n_items, d)."""
+        """The vectors of all items, (n_items, d)."""
         return self._computed() if self._held is None else self._held
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of any shape of ids, (..., d)."""
+        """Return the vectors of ids (...), (..., d)."""
         return F.embedding(ids, self.weight)
 
     @contextmanager
     def once(self) -> Iterator[None]:
-        """Compute the vectors once for all uses within: one step, one cost, one dropout.
+        """Compute the vectors once for all uses within the context, with one dropout mask.
 
-        While nothing is trained they are kept for the next use too: a full ranking has many batches.
+        In evaluation without gradients they are also kept for the next context, because a full ranking has
+        many batches.
         """
         if self._held is None:
             self._held = self._computed()
@@ -109,7 +111,7 @@ class TextItems(nn.Module):  # type: ignore[misc]
                 self._held = None
 
     def train(self, mode: bool = True) -> TextItems:
-        """Begin to train or to rank."""
+        """Switch between training and evaluation, and discard the vectors that are kept."""
         self._held = None
         return super().train(mode)  # type: ignore[no-any-return]
 
@@ -121,16 +123,16 @@ class TextItems(nn.Module):  # type: ignore[misc]
         return F.pad(self.blocks(vectors), (0, 0, 1, 0))
 
     def get_extra_state(self) -> torch.Tensor:
-        """Return the hash of the vector table, for the checkpoint: (32,) uint8, or (0,) without a card."""
+        """Return the vector table's hash for the checkpoint: (32,) uint8, or (0,) if there is no card."""
         return torch.tensor(list(bytes.fromhex(self.table or "")), dtype=torch.uint8)
 
     def set_extra_state(self, state: torch.Tensor) -> None:
-        """Compare a checkpoint's vector table with this one's.
+        """Compare the hash of a checkpoint's vector table with the hash of this run's.
 
         Raises:
             UserError: If they differ.
         """
-        self._held = None  # other parameters have just been loaded
+        self._held = None  # computed with the parameters before loading
         trained, here = bytes(state.tolist()).hex(), self.table or ""
         if trained != here:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The first stage of A-LLMRec: items and their texts in one latent space.
+"""The networks and losses of A-LLMRec's first stage, which map items and texts into one latent space.
 
 Kim et al., "Large Language Models meet Collaborative Filtering: An Efficient All-round LLM-based
 Recommender System", KDD 2024 (arXiv 2404.11343), section 4.1.
@@ -19,9 +19,10 @@ Terms = tuple[torch.Tensor, ...]
 
 
 class Alignment(nn.Module):  # type: ignore[misc]
-    """Two encoders into the latent space and one decoder back to the backbone's.
+    """Encoders of items and of texts into the latent space; subclasses add decoders and loss terms.
 
-    An encoder is Linear, sigmoid; `layers` puts hidden layers (ReLU, dropout) before it.
+    An encoder is a linear layer and a sigmoid, after the hidden layers (linear, ReLU, dropout) whose
+    widths `settings.layers` gives. Every subclass has an `item_decoder` to the backbone's space (d).
     """
 
     squash: type[nn.Module] = nn.Sigmoid
@@ -38,17 +39,17 @@ class Alignment(nn.Module):  # type: ignore[misc]
         """Return the loss terms of a batch of items.
 
         Args:
-            e: (2 * batch, latent) encoded items; the positives, then the negatives.
-            q: (2 * batch, latent) encoded texts.
-            items: (2 * batch, d) the backbone's vectors.
-            texts: (2 * batch, d_llm) the texts' vectors.
+            e: (2 * batch, latent) encoded items: the positives, then the negatives.
+            q: (2 * batch, latent) encoded texts of the same items.
+            items: (2 * batch, d) the backbone's item vectors.
+            texts: (2 * batch, d_llm) text vectors.
             ids: (2 * batch,) item ids.
         """
         raise NotImplementedError
 
 
 class Reconstructing(Alignment):
-    """Squared distance between the latent vectors, and both autoencoders reconstruct (equations 1 to 3)."""
+    """Match latent vectors by squared distance, and reconstruct items and texts (equations 1 to 3)."""
 
     def __init__(self, d: int, d_llm: int, settings: BridgeSettings) -> None:
         super().__init__(d, d_llm, settings)
@@ -58,9 +59,9 @@ class Reconstructing(Alignment):
     def terms(
         self, e: torch.Tensor, q: torch.Tensor, items: torch.Tensor, texts: torch.Tensor, ids: torch.Tensor
     ) -> Terms:
-        """Return matching, alpha * item reconstruction, beta * text reconstruction: scalars.
+        """Return three scalars: matching, alpha * item reconstruction, beta * text reconstruction.
 
-        Each is the mean over positives plus the mean over negatives, hence twice the mean over both.
+        Each adds the mean over positives and the mean over negatives, which is twice the mean over both.
         """
         return (
             2 * F.mse_loss(e, q),
@@ -75,12 +76,12 @@ class _Unit(nn.Module):  # type: ignore[misc]
 
 
 class Contrasting(Alignment):
-    """InfoNCE instead of the squared distance; nothing is reconstructed.
+    """Match latent vectors by InfoNCE instead of the squared distance, without reconstruction.
 
-    A variant after the paper, of which only that much is published. The loss sees directions alone, so
-    the latent vectors have unit length instead of a sigmoid: what compares them and what scores them
-    then see the same. Without decoders a score needs a map from the latent space to the user's: the
-    smallest, one matrix, learnt from the recommendation loss alone.
+    This variant is later than the paper, and no more of it has been published than that. InfoNCE depends
+    on directions alone, so the latent vectors have unit length instead of passing a sigmoid; loss and score
+    then use the same vectors. Without decoders, scoring needs a map from the latent space to that of the
+    user states. It is the simplest one, a matrix, which is learnt from the recommendation loss alone.
     """
 
     squash = _Unit
@@ -92,7 +93,7 @@ class Contrasting(Alignment):
     def terms(
         self, e: torch.Tensor, q: torch.Tensor, items: torch.Tensor, texts: torch.Tensor, ids: torch.Tensor
     ) -> Terms:
-        """Return the InfoNCE of the batch's distinct items: an item is not its own negative."""
+        """Return the InfoNCE of the batch's distinct items, so that no item is its own negative."""
         first = _first_rows(ids)
         return (info_nce(e[first], q[first], self.settings.temperature),)
 
@@ -101,12 +102,12 @@ ALIGNMENTS: dict[Match, type[Alignment]] = {Match.MSE: Reconstructing, Match.INF
 
 
 def recommendation_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
-    """Return the binary cross-entropy of scores, (batch,) each: positives to 1, negatives to 0."""
+    """Return the binary cross-entropy of the scores, (batch,) each, of positives (1) and negatives (0)."""
     return F.softplus(-positive).mean() + F.softplus(negative).mean()
 
 
 def _first_rows(ids: torch.Tensor) -> torch.Tensor:
-    """Return one row number for each distinct id."""
+    """Return the row number of the first occurrence of each distinct id."""
     distinct, group = torch.unique(ids, return_inverse=True)
     rows = torch.arange(len(ids) - 1, -1, -1, device=ids.device)
     first = torch.empty_like(distinct)
@@ -115,12 +116,12 @@ def _first_rows(ids: torch.Tensor) -> torch.Tensor:
 
 
 def _stack(width: int, out: int, settings: BridgeSettings) -> list[nn.Module]:
-    """Return hidden layers of ``settings.layers`` and a last linear one."""
+    """Return the hidden layers of widths ``settings.layers`` and a last linear layer."""
     return _layers([width, *settings.layers, out], settings.dropout)
 
 
 def _decoder(width: int, settings: BridgeSettings) -> nn.Sequential:
-    """Return the encoder's mirror image, without its sigmoid."""
+    """Return a decoder with the encoder's layers in reverse order, without the sigmoid."""
     return nn.Sequential(*_layers([settings.latent, *settings.layers[::-1], width], settings.dropout))
 
 

@@ -1,4 +1,4 @@
-"""ALLMRecRanker: the second stage of A-LLMRec, a frozen language model that ranks titles.
+"""ALLMRecRanker: the second stage of A-LLMRec, a frozen language model that ranks item titles.
 
 Kim et al., "Large Language Models meet Collaborative Filtering: An Efficient All-round LLM-based
 Recommender System", KDD 2024 (arXiv 2404.11343), section 4.2.
@@ -26,17 +26,22 @@ from recbole_llminit.utils.errors import UserError
 
 
 class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
-    """Projections of user states and joint item vectors into a language model's token space.
+    """Trained projections of user states and joint item vectors into a language model's token space.
 
-    A prompt names the user's history and the candidates; a vector stands behind every title. Trained
-    on the likelihood of the next title. Differs from the published code: it ranks, by the likelihood of
-    each candidate's title, where that one generates a title and looks for the true one within it; and
-    the user's vector stands where the template puts it, not before the first token.
+    A prompt lists the titles of the user's history and of the candidates, each followed by the item's
+    projected vector. The loss is the cross-entropy of the next item's title. Differences from the
+    published code: candidates are ranked by the likelihood of their titles, whereas the code generates a
+    title and checks whether it contains the true one; and the user's vector is inserted at the template's
+    ``{user}``, not before the first token.
 
-    The language model and the first stage are no modules of this one: a checkpoint holds the projections.
+    The language model and the first stage are not submodules, so a checkpoint holds only the projections.
+
+    Reads `allmrec_stage1`, `allmrec_first`, `allmrec_llm`, `allmrec_llm_dtype`, `allmrec_title`,
+    `allmrec_prompt`, `seed`, `device`, `eval_batch_size`, `valid_neg_sample_args`, `test_neg_sample_args`,
+    and the keys of `RankerSettings`, `load_frozen`, `item_titles` and RecBole's sequential models.
 
     Raises:
-        UserError: If the first stage, the language model or a setting don't fit the run.
+        UserError: If the first stage, the language model or a setting do not fit the run.
     """
 
     input_type = InputType.POINTWISE
@@ -68,7 +73,7 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         self.item_projection = item_projection(joint.shape[1], self.llm.width)
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
-        """Return the cross-entropy of the next titles, each among randomly drawn candidates."""
+        """Return the mean cross-entropy of the target items' titles, each prompt with random candidates."""
         targets = interaction[self.ITEM_ID].tolist()
         prompts = [
             self._prompt(user, history, self._drawn(history, target))
@@ -77,7 +82,7 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         return title_loss(self.llm, prompts, [self.writer.targets[target] for target in targets])
 
     def predict(self, interaction: Any) -> torch.Tensor:
-        """Return the scores of (user, candidate) rows, (batch,): the rows of a user are ranked together."""
+        """Return the scores of (user, candidate) rows, (batch,); one prompt ranks all rows of a user."""
         users = interaction[self.USER_ID]
         scores = torch.empty(len(users), device=users.device)
         for user in users.unique():
@@ -88,10 +93,11 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         return scores
 
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
-        """Return all items' scores (batch, n_items): another model's, whose first N are ranked again.
+        """Return the scores of all items, (batch, n_items), with the best N re-ranked by the language model.
 
-        The N best scores stay what they are and go to the items in their new order; what the language
-        model does not tell apart stays in the other's.
+        The scores come from the model that ``allmrec_first`` names, or else from the first stage. Its N best
+        items (``allmrec_rerank``) are put into the language model's order, and its N best scores are
+        assigned to them in that order. Items that the language model scores equally keep their order.
         """
         scores = self.first.model.full_sort_predict(interaction).view(-1, self.n_items).clone()
         scores[:, 0] = -torch.inf
@@ -105,24 +111,24 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
         return scores
 
     def load_other_parameter(self, para: dict[str, Any] | None) -> None:
-        """Take what a checkpoint holds beside the state; refuse one of another first stage."""
+        """Refuse a checkpoint that was trained with another first stage."""
         refuse_other(para, "stage1_hash", self.stage1_hash, "allmrec_stage1")
 
     def _rows(self, interaction: Any) -> Iterator[tuple[torch.Tensor, list[int]]]:
-        """Yield each row's user state, projected, (width,), and history, the oldest first."""
+        """Yield each row's projected user state, (width,), and its history, the oldest item first."""
         states = self.user_projection(self.stage1.model.users(interaction))
         sequences, lengths = interaction[self.ITEM_SEQ].tolist(), interaction[self.ITEM_SEQ_LEN].tolist()
         for state, sequence, length in zip(states, sequences, lengths, strict=True):
             yield state, sequence[:length]
 
     def _drawn(self, history: Sequence[int], target: int) -> list[int]:
-        """Return the target among items drawn at random that the user has not taken, in random order."""
+        """Return the target item and random items that are not in the history, in random order."""
         free = np.setdiff1d(np.arange(1, self.n_items), [*history, target])
         others = np.random.choice(free, min(self.settings.candidates - 1, len(free)), replace=False)
         return [int(item) for item in np.random.permutation([target, *others])]
 
     def _prompt(self, state: torch.Tensor, history: Sequence[int], candidates: Sequence[int]) -> torch.Tensor:
-        """Return a prompt's vectors (length, width)."""
+        """Return the input vectors of a prompt, (length, width)."""
         prompt = self.writer.write(history, candidates)
         items = self.item_projection(self.joint[prompt.listed.to(self.joint.device)])
         return prompt.embedded(self.llm, state, items)
@@ -130,27 +136,27 @@ class ALLMRecRanker(SequentialRecommender):  # type: ignore[misc]
     def _ranked(
         self, user: int, state: torch.Tensor, history: Sequence[int], items: list[int]
     ) -> torch.Tensor:
-        """Return the scores of candidates, given in order of their ids, (n,).
+        """Return the scores of the candidates `items`, ascending ids (n,), in the order of the ids.
 
-        The prompt lists them in an order that depends on the seed and the user alone: RecBole puts the
-        target first.
+        The prompt lists them in an order drawn from the seed and the user, because RecBole puts the target
+        item first.
         """
         order = np.random.default_rng((self.seed, user)).permutation(len(items))
         prompt = self._prompt(state, history, [items[place] for place in order])
         if self.settings.rank_by is RankBy.GENERATION:
             answer = greedy(self.llm, prompt, self.writer.longest)
             hits = torch.tensor([self._written(item) == answer for item in items], device=prompt.device)
-            return torch.where(hits, 0.0, -torch.inf)  # nothing else is recommended
+            return torch.where(hits, 0.0, -torch.inf)  # no item but the generated one is recommended
         titles = [self.writer.targets[item] for item in items]
         return log_likelihoods(self.llm, prompt, titles, self.settings.rows, self.settings.length_penalty)
 
     def _written(self, item: int) -> str:
-        """Return a title as the model would write it: cut as in the prompts."""
+        """Return an item's title as the model would generate it, cut as in the prompts."""
         return str(self.llm.tokenizer.decode(self.writer.titles[item])).strip()
 
 
 def _check_batch(config: Any) -> None:
-    """Refuse evaluation batches that would spread a user's candidates over several prompts."""
+    """Refuse an ``eval_batch_size`` that would spread a user's candidates over several prompts."""
     for phase in ("valid", "test"):
         number = config[f"{phase}_neg_sample_args"]["sample_num"]
         if isinstance(number, int) and number + 1 > config["eval_batch_size"]:
@@ -161,7 +167,7 @@ def _check_batch(config: Any) -> None:
 
 
 def _most_candidates(config: Any, settings: RankerSettings) -> int:
-    """Return the most candidates that a prompt of this run lists."""
+    """Return the largest number of candidates in a prompt of this run, in training or evaluation."""
     sampled = [config[f"{phase}_neg_sample_args"]["sample_num"] for phase in ("valid", "test")]
     ranked = [number + 1 if isinstance(number, int) else settings.rerank for number in sampled]
     return max(settings.candidates, *ranked)

@@ -1,4 +1,4 @@
-"""RecBole's sequential dataset, with the training positions that A-LLMRec learns from."""
+"""RecBole's sequential dataset, restricted to the training positions that A-LLMRec learns from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from recbole_llminit.model.allmrec.settings import Positions
 
 
 class BridgeDataset(SequentialDataset):  # type: ignore[misc]
-    """The same vocabulary, split and held-out rows; of the training rows, those that a key asks for.
+    """A sequential dataset whose training part keeps the positions that ``allmrec_positions`` names.
 
-    The training part knows ``item_degrees`` (n_items,): how often each item occurs in the training
-    interactions, all of them, whatever rows are kept.
+    Vocabulary, split, validation and test rows are RecBole's. The training part has an attribute
+    ``item_degrees``, (n_items,) int64: how often each item occurs in all training interactions, whichever
+    rows are kept.
     """
 
     def build(self) -> list[Any]:
@@ -29,9 +30,10 @@ class BridgeDataset(SequentialDataset):  # type: ignore[misc]
 
 
 class RankerDataset(BridgeDataset):
-    """`BridgeDataset` with, of each part, the rows of some users: one random order of all, cut.
+    """A `BridgeDataset` whose parts keep the rows of some users: the first of one random order of all users.
 
-    The paper trains on few users to study that, and its code tests on 10,000 at most.
+    The paper studies training on few users, and its code tests on at most 10,000. Reads
+    `allmrec_positions`, `allmrec_train_users`, `allmrec_eval_users` and `seed`.
     """
 
     def build(self) -> list[Any]:
@@ -46,13 +48,16 @@ class RankerDataset(BridgeDataset):
 
 
 def last_rows(users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the last row of each user, in order of the rows; a user's rows are in order of time."""
+    """Return the ascending indices of each user's last row, given `users`, (n_rows,) in order of time."""
     _, from_the_end = np.unique(users[::-1], return_index=True)
     return np.sort(len(users) - 1 - from_the_end)
 
 
 def _degrees(train: Any) -> torch.Tensor:
-    """Count each item: targets of rows, and the first item of each sequence, which is no target."""
+    """Count each item's training interactions, (n_items,), from the rows of the training part.
+
+    They are the target items of the rows and the first item of each sequence, which is the target of none.
+    """
     rows = train.inter_feat
     starts = rows[train.item_list_length_field] == 1
     first = rows[train.iid_field + train.config["LIST_SUFFIX"]][starts][:, 0]

@@ -1,4 +1,4 @@
-"""The second stage's projections into the space of a language model's tokens (section 4.2)."""
+"""A-LLMRec's projections into the space of a language model's token vectors (second stage, section 4.2)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from torch import nn
 
 
 def user_projection(d: int, width: int) -> nn.Sequential:
-    """Return the map of user states: Linear, LayerNorm, LeakyReLU, Linear."""
+    """Return the projection of user states from d to `width`: Linear, LayerNorm, LeakyReLU, Linear."""
     return _projection(d, width, nn.LeakyReLU())
 
 
 def item_projection(latent: int, width: int) -> nn.Sequential:
-    """Return the map of joint item vectors: Linear, LayerNorm, GELU, Linear."""
+    """Return the projection of joint item vectors to `width`: Linear, LayerNorm, GELU, Linear."""
     return _projection(latent, width, nn.GELU())
 
 

@@ -1,7 +1,7 @@
-"""Prompts: a template's text, titles, and positions that vectors will take.
+"""Write A-LLMRec's prompts: a template's text, titles, and positions for the vectors of user and items.
 
 Kim et al., KDD 2024 (arXiv 2404.11343), section 4.2 and figure 3. The published code adds tokens to the
-vocabulary and overwrites their embeddings; here the positions are left open, and no token is added.
+vocabulary and overwrites their embeddings; here no token is added, and the vectors are inserted instead.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import torch
 from recbole_llminit.llm.causal import CausalLM
 from recbole_llminit.utils.errors import UserError
 
-VECTOR = -1  # in place of a token: a vector's position
+VECTOR = -1  # stands for a token id at positions that hold the vector of the user or of an item
 _SLOTS = ("user", "history", "candidates")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Positions of a prompt: tokens; where that is `VECTOR`, the item whose vector it is, 0: the user."""
+    """A prompt of token ids, with positions that hold the vector of the user or of an item."""
 
-    tokens: torch.Tensor  # (length,) int64
-    items: torch.Tensor  # (length,) int64, 0 where there is a token
+    tokens: torch.Tensor  # (length,) int64, token ids, and `VECTOR` at the positions of vectors
+    items: torch.Tensor  # (length,) int64, item id at the position of an item's vector, 0 elsewhere
 
     def embedded(self, llm: CausalLM, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Return the positions' vectors (length, width).
+        """Return the vectors of all positions, (length, width).
 
         Args:
-            llm: Gives the tokens' vectors.
+            llm: The language model that embeds the tokens.
             user: (width,) the user's vector.
-            items: (n, width) the vectors of the items, in the order of their positions.
+            items: (n, width) the vectors of the items in `listed`, in that order.
         """
         device = user.device
         vectors = llm.embed(self.tokens.clamp(min=0).to(device)).to(user.dtype)
@@ -43,28 +43,28 @@ class Prompt:
 
     @property
     def listed(self) -> torch.Tensor:
-        """The items whose vectors stand in the prompt, in the order of their positions."""
+        """The ids of the items whose vectors the prompt holds, in the order of their positions."""
         items = self.items[self.tokens == VECTOR]
         return items[items > 0]
 
 
 def _from_user_and_items(items: torch.Tensor) -> torch.Tensor:
-    """Return, for each vector's position, its row among (user, item, item, ...)."""
+    """Return the row of each vector in the table (user, first item, second item, ...); id 0 is the user."""
     return torch.where(items > 0, (items > 0).cumsum(dim=0), 0)
 
 
 class PromptWriter:
-    """Writes prompts of one template that fit a model's context.
+    """A writer of prompts of one template that fit a language model's context.
 
     Args:
-        llm: The model.
+        llm: The language model.
         template: Text with ``{user}``, ``{history}`` and ``{candidates}``, each once.
         titles: (n_items,) titles by item id.
-        most: Most tokens of a title; longer ones are cut.
-        history: Most items of a history, the latest.
+        most: The largest number of tokens of a title; longer titles are cut.
+        history: The largest number of items of a history; the latest are kept.
 
     Raises:
-        UserError: If the template lacks one of the three.
+        UserError: If the template does not contain each of the three exactly once.
     """
 
     def __init__(self, llm: CausalLM, template: str, titles: Sequence[str], most: int, history: int) -> None:
@@ -76,10 +76,10 @@ class PromptWriter:
         self.longest = max(map(len, self.targets))
 
     def check(self, candidates: int) -> None:
-        """Make sure that every prompt of so many candidates fits with a history of one item.
+        """Verify that every prompt of `candidates` candidates fits the context with a history of one item.
 
         Raises:
-            UserError: If it may not.
+            UserError: If a prompt with the longest titles does not fit.
         """
         listed = (candidates + 1) * (self.longest + len(self._comma))
         least = len(self._start) + sum(len(text) for text, _ in self._pieces) + 1 + listed + self.longest
@@ -90,7 +90,7 @@ class PromptWriter:
             )
 
     def write(self, history: Sequence[int], candidates: Sequence[int]) -> Prompt:
-        """Return the prompt of a user: the oldest titles of the history drop out, whole, until it fits."""
+        """Return the prompt of a user; the oldest items of the history are left out until it fits."""
         kept = list(history[-self._history :])
         while len(kept) > 1 and self._length(kept, candidates) + self.longest > self._context:
             kept = kept[1:]
@@ -115,7 +115,10 @@ class PromptWriter:
 
 
 def _parsed(template: str) -> list[tuple[str, str | None]]:
-    """Return the template's texts, each with the slot after it; a title brings its own leading space."""
+    """Return the template's texts, each with the slot after it.
+
+    Spaces before the history and the candidates are removed because a title starts with a space.
+    """
     try:
         parts = [(text, slot) for text, slot, _, _ in Formatter().parse(template)]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The config keys of A-LLMRec, checked."""
+"""Read and check the config keys of A-LLMRec."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from recbole_llminit.utils.values import choice, number, share, whole
 
 
 class Match(str, Enum):
-    """How an item's two latent vectors are brought together."""
+    """How the latent vectors of an item and of its text are matched."""
 
-    MSE = "mse"  # the paper's: squared distance, and both autoencoders reconstruct
-    INFONCE = "infonce"  # each finds its own among the batch's; no reconstruction
+    MSE = "mse"  # as in the paper: squared distance, with reconstruction of items and texts
+    INFONCE = "infonce"  # contrastive: recognise the item's text in the batch; no reconstruction
 
 
 class Positions(str, Enum):
-    """Which positions of a user's training sequence are learnt from."""
+    """The positions of a user's training sequence that are training examples."""
 
-    LAST = "last"  # the paper's: one for each user
-    ALL = "all"  # the paper's costlier variant, a little better there
+    LAST = "last"  # as in the paper: the last, hence one example for each user
+    ALL = "all"  # the paper's costlier variant, slightly better in the paper
 
 
 class RankBy(str, Enum):
-    """What decides the order of the candidates."""
+    """How the language model orders the candidates."""
 
-    LIKELIHOOD = "likelihood"  # of each title, normalised by its length
-    GENERATION = "generation"  # the paper's: the title that is written, if it is one of them
+    LIKELIHOOD = "likelihood"  # by the likelihood of each title, normalised by its length
+    GENERATION = "generation"  # as in the paper: the candidate whose title it generates, and no other
 
 
 @dataclass(frozen=True)
 class BridgeSettings:
-    """How the two spaces are bridged."""
+    """The checked values of the keys of A-LLMRec's first stage."""
 
     match: Match
     temperature: float
@@ -47,10 +47,14 @@ class BridgeSettings:
 
     @classmethod
     def from_config(cls, config: Any) -> BridgeSettings:
-        """Read the ``allmrec_*`` keys.
+        """Read and check the keys.
+
+        Reads `llm_embedding`, `model`, `allmrec_positions`, `allmrec_match`, `allmrec_temperature`,
+        `allmrec_latent`, `allmrec_mlp_layers`, `allmrec_dropout`, `allmrec_alpha`, `allmrec_beta`,
+        `allmrec_cold` and `allmrec_text_encoder`.
 
         Raises:
-            UserError: If a value is not one of those a key takes, or if there are no vectors.
+            UserError: If a key has a value that it does not accept, or if ``llm_embedding`` is ``none``.
         """
         if config["llm_embedding"] in (None, "none"):
             raise UserError(
@@ -72,7 +76,7 @@ class BridgeSettings:
 
 @dataclass(frozen=True)
 class RankerSettings:
-    """How the second stage prompts and ranks."""
+    """The checked values of the keys of A-LLMRec's second stage."""
 
     rank_by: RankBy
     length_penalty: float
@@ -84,10 +88,14 @@ class RankerSettings:
 
     @classmethod
     def from_config(cls, config: Any) -> RankerSettings:
-        """Read the ``allmrec_*`` keys.
+        """Read and check the keys.
+
+        Reads `allmrec_positions`, `allmrec_train_users`, `allmrec_eval_users`, `allmrec_rank_by`,
+        `allmrec_length_penalty`, `allmrec_history`, `allmrec_candidates`, `allmrec_rerank`,
+        `allmrec_title_tokens` and `allmrec_llm_rows`.
 
         Raises:
-            UserError: If a value is not one of those a key takes.
+            UserError: If a key has a value that it does not accept.
         """
         choice(config, "allmrec_positions", Positions)
         for key in ("allmrec_train_users", "allmrec_eval_users"):

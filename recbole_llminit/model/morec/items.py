@@ -1,4 +1,4 @@
-"""MoRec's items: the projection of frozen text vectors in the place of a host's table of ids."""
+"""Build the projection of frozen text vectors that replaces a model's ``item_embedding`` in MoRec."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from recbole_llminit.nn.text_projection import TextItems
 
 
 def text_items(config: Any, dataset: Any, ids: nn.Embedding) -> TextItems:
-    """Load the vectors that ``llm_embedding`` names and build what takes the place of the table `ids`.
+    """Load the vectors that ``llm_embedding`` names, and build the module that replaces the table `ids`.
 
-    Reads ``seed``, and the keys of `ProjectionSettings` and `load_item_vectors`.
+    Reads `seed` and the keys of `ProjectionSettings` and `load_item_vectors`.
 
     Raises:
-        UserError: If a key or the vectors are wrong.
+        UserError: If a key has a wrong value, or the vectors do not belong to the dataset.
     """
     settings = ProjectionSettings.from_config(config)
     loaded = load_item_vectors(config, dataset)

@@ -1,4 +1,4 @@
-"""MoRec with a general backbone: matrix factorisation or LightGCN over items computed from text.
+"""MoRec as a general recommender: matrix factorisation or LightGCN on items computed from text.
 
 Yuan et al., "Where to Go Next for Recommender Systems? ID- vs. Modality-based Recommender Models
 Revisited", SIGIR 2023 (arXiv 2303.13835).
@@ -23,21 +23,23 @@ from recbole_llminit.nn.text_projection import TextItems
 class MoRec(LightGCN):
     """LightGCN, or matrix factorisation, trained by BPR on items computed from their text.
 
-    The paper's general backbone is DSSM with binary cross-entropy, and its encoder is trained along;
-    RecBole's pairwise loss and frozen vectors make it comparable with LightGCN and LLMInitLightGCN
-    here: same loss, sampler and regulariser.
+    The paper's general recommender is DSSM with binary cross-entropy, and its text encoder is trained
+    too. Here the vectors are frozen, and loss (BPR), sampler and regulariser are those of RecBole's
+    LightGCN, so that the model is comparable with LightGCN and LLMInitLightGCN.
+
+    Reads the keys of `MoRecSettings`, `text_items` and RecBole's LightGCN.
 
     Raises:
-        UserError: If a key or the vectors are wrong.
+        UserError: If a key has a wrong value, or the vectors do not belong to the dataset.
     """
 
-    item_embedding: TextItems  # the host's table until the constructor ends
+    item_embedding: TextItems  # until the end of the constructor, LightGCN's table
 
     def __init__(self, config: Any, dataset: Any) -> None:
         settings = MoRecSettings.from_config(config)
         super().__init__(config, dataset)
         if settings.backbone is Backbone.MF:
-            self.n_layers = 0  # LightGCN that propagates nothing
+            self.n_layers = 0  # LightGCN without propagation is matrix factorisation
         self.item_embedding = text_items(config, dataset, self.item_embedding)
         self.llm_vectors_hash = self.item_embedding.table
         self.pooling: Graph | None = None
@@ -46,7 +48,7 @@ class MoRec(LightGCN):
             self.pooling = mean_pooling(dataset.inter_matrix(form="csr")).to(self.device)
 
     def get_ego_embeddings(self) -> torch.Tensor:
-        """Return users, then items, before any propagation: (n_users + n_items, d)."""
+        """Return user vectors, then item vectors, before propagation: (n_users + n_items, d)."""
         items = self.item_embedding.weight
         if self.pooling is None:
             return torch.cat([self.user_embedding.weight, items])
@@ -54,10 +56,11 @@ class MoRec(LightGCN):
 
 
 def mean_pooling(interactions: sp.spmatrix) -> Graph:
-    """Return the map from items to the means of each user's items, as a symmetric graph of all nodes.
+    """Return a graph whose product with the item vectors is the mean of each user's items.
 
-    Symmetric, so that its gradient needs no transpose: [[0, M], [M', 0]] with M the interactions (n_users,
-    n_items), each row divided by its sum. A user without any gets zeros.
+    The graph of all nodes is [[0, M], [M', 0]], with M the interactions (n_users, n_items) and each row
+    divided by its sum. It is symmetric so that its gradient needs no transpose. A user without
+    interactions gets zeros.
     """
     counts = sp.csr_matrix(interactions, dtype=np.float32)
     degrees = np.asarray(counts.sum(axis=1)).ravel()

@@ -1,4 +1,4 @@
-"""The config keys of MoRec's models, checked."""
+"""Read and check the config keys of MoRec's models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbole_llminit.utils.values import choice, share, whole
 
 @dataclass(frozen=True)
 class ProjectionSettings:
-    """The checked values of the keys that say how items are computed from their text."""
+    """The checked values of the keys that decide how items are computed from their text."""
 
     shape: Shape
     center: bool
@@ -22,10 +22,13 @@ class ProjectionSettings:
 
     @classmethod
     def from_config(cls, config: Any) -> ProjectionSettings:
-        """Read ``morec_mlp_layers``, ``morec_dropout``, ``morec_fusion`` and the ``llm_*`` keys.
+        """Read and check the keys.
+
+        Reads `llm_embedding`, `model`, `morec_mlp_layers`, `morec_dropout`, `morec_fusion` and the keys of
+        `initialize.settings.Settings`.
 
         Raises:
-            UserError: If a value is not one of those a key takes, or if there are no vectors.
+            UserError: If a key has a value that it does not accept, or if ``llm_embedding`` is ``none``.
         """
         if config["llm_embedding"] in (None, "none"):
             raise UserError(
@@ -41,32 +44,34 @@ class ProjectionSettings:
 
 
 class Backbone(str, Enum):
-    """What users and items go through before they meet."""
+    """How user and item vectors are transformed before their inner product is the score."""
 
-    MF = "mf"  # nothing: the score is their inner product
-    LIGHTGCN = "lightgcn"  # propagation over the training interactions
+    MF = "mf"  # not at all, as in matrix factorisation
+    LIGHTGCN = "lightgcn"  # by LightGCN's propagation over the training interactions
 
 
 class Users(str, Enum):
     """Where a user's vector comes from."""
 
-    TABLE = "table"  # a trained vector of the user's own
-    POOLED = "pooled"  # the mean of the items of the training interactions
+    TABLE = "table"  # a trained embedding table with one row for each user
+    POOLED = "pooled"  # the mean of the vectors of the user's items in training
 
 
 @dataclass(frozen=True)
 class MoRecSettings:
-    """The checked values of MoRec's own keys."""
+    """The checked values of the keys that MoRec has and MoRecSASRec lacks."""
 
     backbone: Backbone
     users: Users
 
     @classmethod
     def from_config(cls, config: Any) -> MoRecSettings:
-        """Read ``morec_backbone`` and ``morec_users``, and check the projection's keys.
+        """Read and check the keys, including those of `ProjectionSettings`.
+
+        Reads `morec_backbone`, `morec_users` and the keys of `ProjectionSettings`.
 
         Raises:
-            UserError: If a value is not one of those a key takes.
+            UserError: If a key has a value that it does not accept.
         """
         ProjectionSettings.from_config(config)
         return cls(choice(config, "morec_backbone", Backbone), choice(config, "morec_users", Users))
