@@ -1,4 +1,4 @@
-"""What the verbs' command lines share: how a parser is made, common flags, and numbers."""
+"""Functions that the command lines of several verbs use: parsers, common flags, and types of values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def verb_parser(prog: str, description: str, examples: str) -> argparse.Argument
     """Return the parser of a verb.
 
     Args:
-        prog: What the user types.
-        description: The verb in one sentence.
-        examples: Shown as they are below the flags; ``%(prog)s`` stands for `prog`.
+        prog: The command that the user types.
+        description: One sentence that describes the verb.
+        examples: Text that is shown unchanged below the flags; ``%(prog)s`` stands for `prog`.
     """
     return argparse.ArgumentParser(
         prog=prog,
@@ -32,12 +32,12 @@ def add_data_path(parser: argparse._ActionsContainer) -> None:
 
 
 def add_quiet(parser: argparse._ActionsContainer, what: str = "print nothing") -> None:
-    """Add ``--quiet`` to a parser, or to a group of its flags; `what` says what it does."""
+    """Add ``--quiet`` to a parser, or to a group of its flags, with `what` as its help."""
     parser.add_argument("--quiet", "-q", action="store_true", help=what)
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least` (0 or more) on."""
+    """Return an argparse type that reads whole numbers of at least `least` (0 or more)."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -48,10 +48,12 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def config_keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, str]:
-    """Read the ``--key=value`` arguments that a parser left over; RecBole would drop any other form.
+    """Return the keys and values of the ``--key=value`` arguments that a parser left over.
+
+    Arguments of another form end the program with an error, because RecBole would silently drop them.
 
     Raises:
-        UserError: If a flag of ``run`` is among them.
+        UserError: If a flag of ``run`` is among the arguments.
     """
     from recbole_llminit.run.validate import OWN_FLAGS
 

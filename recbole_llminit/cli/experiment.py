@@ -1,4 +1,4 @@
-"""The verb of studies: experiment."""
+"""The verb ``experiment``, which carries out a study."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def experiment(argv: list[str]) -> None:
 
     lists = {name: getattr(args, name) for name in ("datasets", "models", "settings", "protocols", "seeds")}
     study = Study.read(args.study).selected(_keys(parser, rest), args.base, **lists)
-    sys.argv = sys.argv[:1]  # RecBole's config reads it; the keys of a run are in its own file
+    sys.argv = sys.argv[:1]  # RecBole's config must not read the keys here; each run has them in a file
     with _terminated_as_interrupted():
         failed = orchestrate(
             study,
@@ -54,12 +54,12 @@ def experiment(argv: list[str]) -> None:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C, so that no process is left behind."""
+    """Treat SIGTERM like Ctrl-C within the context, so that no process of the study is left running."""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    if threading.current_thread() is not threading.main_thread():  # only it can handle signals
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
@@ -89,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _keys(parser: argparse.ArgumentParser, rest: list[str]) -> dict[str, Any]:
-    """Read the ``--key=value`` arguments as YAML would."""
+    """Read the ``--key=value`` arguments, whose values are YAML.
+
+    Raises:
+        UserError: If another flag or the study decides the key, or the value is not YAML.
+    """
     import yaml
 
     from recbole_llminit.utils.yaml import read_yaml

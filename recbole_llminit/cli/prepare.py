@@ -1,4 +1,4 @@
-"""The verb that makes datasets of raw data: prepare."""
+"""The verb ``prepare``, which makes datasets from raw data."""
 
 from __future__ import annotations
 
@@ -112,7 +112,11 @@ def _number_or_none(text: str) -> float | None:
 
 
 def _roles(urls: list[str]) -> dict[str, str]:
-    """Tell from the file names which URLs are metadata, archives and reviews."""
+    """Return the URLs by role (``metadata``, ``path`` or ``reviews``), which their file names tell.
+
+    Raises:
+        UserError: If a name is not a URL, or if two URLs have the same role.
+    """
     from recbole_llminit.prepare.download import file_name, is_url
 
     roles: dict[str, str] = {}

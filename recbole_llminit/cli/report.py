@@ -1,4 +1,4 @@
-"""The verb that shows results: report."""
+"""The verb ``report``, which shows results."""
 
 from __future__ import annotations
 

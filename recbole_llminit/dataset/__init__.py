@@ -1,8 +1,8 @@
-"""Where a dataset lies, what its card says of it, and its items' texts and titles: once, for everybody.
+"""Find a dataset's files, and read its data card, item texts and item titles.
 
-A dataset's files are looked for in the user's data path and then among those that ship (`places`). `card` is
-what `prepare` wrote down of it, `items` its texts under a template, `titles` its titles by RecBole's ids.
-Only what is light is exported here: `items` and `titles` import pandas.
+`places` looks for files in the user's data path and then among the datasets that ship with the package.
+`card` is the record that `prepare` writes, `items` renders item texts by a template, and `titles` reads
+titles by RecBole's ids. `items` and `titles` are not exported here, because they import pandas.
 """
 
 from recbole_llminit.dataset.places import PROPS, SHIPPED, find_file, item_file, prepared_names, tables

@@ -1,4 +1,4 @@
-"""The data card: what a dataset was made from, how, and what was left after each step."""
+"""The data card: records what a dataset was made from, how, and how much was left after each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CARD = "card.json"
 
 @dataclass(frozen=True, config=STRICT)
 class RawFile:
-    """An input file."""
+    """A raw input file: its name, size, hash and, if it was downloaded, URL."""
 
     name: str
     bytes: int
@@ -26,7 +26,7 @@ class RawFile:
 
 @dataclass(frozen=True, config=STRICT)
 class Count:
-    """How much was there after a step."""
+    """The numbers of interactions, users and items that were left after a step."""
 
     step: str
     interactions: int
@@ -36,24 +36,24 @@ class Count:
 
 @dataclass(frozen=True, config=STRICT)
 class DataCard:
-    """What is known of a prepared dataset.
+    """The record that `prepare` writes about a dataset.
 
     Attributes:
-        dataset: Its name.
-        source: The kind of raw data.
-        version: Which release of it, in words.
-        synthetic: True if no real user or item is in it.
+        dataset: Name of the dataset.
+        source: Kind of raw data, a key of ``SOURCES``.
+        version: Release of the raw data, in words.
+        synthetic: True if the data were generated and contain no real user or item.
         files: The raw files with their hashes.
-        filters: The filters' values, in the order they ran.
-        counts: What was there after each step, the raw data first.
-        coverage: Share of items in which a text column is not empty.
-        template: Text of an item, for ``encode``.
+        filters: Value of each filter, in the order they ran.
+        counts: Numbers after each step, starting with the raw data.
+        coverage: Share of items in which each text column is not empty.
+        template: Template of the item texts that ``encode`` uses by default; None without text columns.
         review_text: True if the items have a column of reviews, from the training part of a leave-one-out
             split in order of time.
-        seed: Of sampling and generating.
-        sha256: Of each atomic file.
-        engine: What computed it.
-        command: What makes it again.
+        seed: Seed of sampling and of generating synthetic data.
+        sha256: SHA-256 of each atomic file, by file name.
+        engine: Names and versions of the packages that computed the dataset.
+        command: Command line that makes the dataset again.
     """
 
     dataset: str
@@ -77,10 +77,10 @@ class DataCard:
 
 
 def read_card(folder: Path) -> DataCard | None:
-    """Return the card of a dataset's folder, or None if it has none.
+    """Return the card in a dataset's folder, or None if the folder has none.
 
     Raises:
-        UserError: If the file is no data card.
+        UserError: If the file is not a data card.
     """
     file = folder / CARD
     return read_json(DataCard, file, "the card of a prepared dataset") if file.is_file() else None

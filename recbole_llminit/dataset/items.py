@@ -1,4 +1,4 @@
-"""Item texts: RecBole's ``.item`` file, a template over its columns, and the texts' hash."""
+"""Item texts: read RecBole's ``.item`` file, fill a template over its columns, and hash the texts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ _SEPARATORS = " .,;:|/-"
 
 
 def read_items(file: Path, id_field: str = "item_id") -> pd.DataFrame:
-    """Read an atomic ``.item`` file as strings, indexed by item token; the columns lose their types.
+    """Read an atomic ``.item`` file as strings, indexed by item token.
+
+    RecBole's types are removed from the column names: ``title:token_seq`` becomes ``title``.
 
     Raises:
-        UserError: If the file is missing or malformed, has no id column or holds an item twice.
+        UserError: If the file is missing or malformed, has no id column or contains an item twice.
     """
     if not file.is_file():
         raise UserError(f"no item texts: {file} does not exist; expected RecBole's .item file")
@@ -43,7 +45,7 @@ def template_fields(template: str, columns: Iterable[str]) -> list[str]:
     """Return the columns that a template like ``"{title}. {brand}"`` names.
 
     Raises:
-        UserError: If the template is malformed, names no column or names one that does not exist.
+        UserError: If the template is malformed, or if it names no column or a column that does not exist.
     """
     columns = list(columns)
     try:
@@ -62,10 +64,11 @@ def template_fields(template: str, columns: Iterable[str]) -> list[str]:
 
 
 def render(template: str, row: Mapping[str, str]) -> str:
-    """Fill a template; an empty field drops out together with the literal text before it.
+    """Return the text of an item: the template, filled with the values of `row`.
 
-    ``"{title}. {brand}"`` with an empty brand gives the title alone, with an empty title the brand
-    alone, and with both empty the empty string.
+    An empty field is left out together with the literal text before it: ``"{title}. {brand}"`` gives the
+    title alone if the brand is empty, the brand alone if the title is empty, and the empty string if
+    both are. White space within a value becomes single spaces.
     """
     text, tail = "", ""
     for literal, field, _, _ in Formatter().parse(template):
@@ -77,14 +80,14 @@ def render(template: str, row: Mapping[str, str]) -> str:
 
 
 def texts_in_order(items: pd.DataFrame, template: str, ids: Sequence[str]) -> list[str]:
-    """Render the texts of `ids`, in that order; an item that is not there has the empty text."""
+    """Render the texts of the items `ids`, in that order; an item that `items` lacks gets the empty text."""
     fields = template_fields(template, items.columns)
     rows = items.reindex(list(ids), fill_value="")[fields]
     return [render(template, dict(zip(fields, row, strict=True))) for row in rows.to_numpy()]
 
 
 def texts_hash(texts: Iterable[str]) -> str:
-    """Return the SHA-256 of texts in order, each ended by a record separator."""
+    """Return the SHA-256 of texts in their order, with a record separator after each."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode("utf-8") + b"\x1e")
@@ -97,10 +100,10 @@ def coverage(items: pd.DataFrame, fields: Iterable[str]) -> dict[str, float]:
 
 
 def template_of(file: Path) -> str:
-    """Return the text template that the data card beside an ``.item`` file names.
+    """Return the template of the item texts from the data card beside an ``.item`` file.
 
     Raises:
-        UserError: If there is no card, or it names none; suggests one.
+        UserError: If there is no card, or the card has no template; the message suggests one.
     """
     card = read_card(file.parent)
     if card and card.template:

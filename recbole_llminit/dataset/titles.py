@@ -1,4 +1,4 @@
-"""Titles of items, by token and by RecBole's ids."""
+"""Read the titles of items, by item token or by RecBole's item id."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from recbole_llminit.dataset.items import read_items
 from recbole_llminit.dataset.places import atomic_file
 from recbole_llminit.utils.errors import UserError, nearest
 
-NO_TITLE = "No Title"  # as the published code calls an item without one
+NO_TITLE = "No Title"  # the title that A-LLMRec's published code gives to an item without one
 
 
 def read_titles(config: Any, key: str | None = None) -> dict[str, str]:
-    """Return the titles of a run's items that have one, by token, as they stand in its ``.item`` file.
+    """Return the titles in the ``.item`` file of a run, by item token; items without a title are left out.
 
-    Reads `data_path`, `ITEM_ID_FIELD` and `key`.
+    Reads `data_path`, `ITEM_ID_FIELD` and the key that `key` names.
 
     Args:
-        config: RecBole's, or a mapping with these keys.
-        key: The key that names the column. None: the first column whose name speaks of a title or is
-            ``name``; without such a column there are no titles.
+        config: RecBole's config, or a mapping with these keys.
+        key: The config key that names the title column. None selects the first column whose name
+            contains ``title`` or is ``name``; if there is no such column, no titles are returned.
 
     Raises:
-        UserError: If there is no ``.item`` file, or if it has no column of the name that `key` gives.
+        UserError: If there is no ``.item`` file, or if it has no column of the given name.
     """
     file = atomic_file(Path(config["data_path"]), "item")
     items = read_items(file, config["ITEM_ID_FIELD"])
@@ -38,9 +38,10 @@ def read_titles(config: Any, key: str | None = None) -> dict[str, str]:
 
 
 def item_titles(config: Any, dataset: Any, key: str) -> list[str]:
-    """Return the titles (n_items,) by RecBole's id, white space as single spaces; the padding's is empty.
+    """Return a list of the n_items titles by RecBole's item id, with white space as single spaces.
 
-    Reads what :func:`read_titles` reads, and raises what it raises.
+    The padding item's title is empty; an item without a title gets `NO_TITLE`. The function reads the
+    same keys as :func:`read_titles` and raises the same errors.
     """
     titles = read_titles(config, key)
     tokens = dataset.field2id_token[dataset.iid_field][1:]

@@ -1,8 +1,8 @@
-"""From item texts to vectors as data: a table of vectors with a card that says what made them.
+"""Make, store and load vector tables: item vectors with a card that records what made them.
 
-`encode` turns texts into a table by any `encoder`, `matrix` brings in vectors that something else made, and
-`load` finds the table that a run names, holds its card against the texts, and puts the vectors into the order
-of RecBole's ids. Encoders are imported with the modules that need them.
+`encode` makes a table from item texts by an `encoder`, `matrix` imports vectors that another program made,
+and `load` finds the table that a run names, compares its card with the item texts, and orders the vectors by
+RecBole's item ids. Encoders are imported only by the modules that need them.
 """
 
 from recbole_llminit.embedding.table import Card, VectorTable

@@ -1,4 +1,4 @@
-"""Alignment: a vector table in the order of RecBole's item ids."""
+"""Put the vectors of a table into the order of RecBole's item ids."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _POLICIES = ("error", "mean", "zero")
 def align(
     table: VectorTable, tokens: Sequence[str], missing: str = "error"
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """Put a table's vectors into the order of `tokens`; the vocabulary stays as RecBole made it.
+    """Put a table's vectors into the order of `tokens`, without changing RecBole's vocabulary.
 
     Args:
-        table: The vectors of any set of items.
-        tokens: (n_items,) item tokens by RecBole id; the first is padding.
-        missing: What to do for an item without a vector: `error`, the `mean` of the vectors that
-            are there, or `zero`.
+        table: A table of any items; those that are not among `tokens` are left out.
+        tokens: (n_items,) item tokens by RecBole's item id; the first is padding.
+        missing: What an item without a vector gets: `mean`, the mean of the other items' vectors;
+            `zero`, a vector of zeros; or `error`, which allows no such item.
 
     Returns:
-        (n_items, d_llm) float32 whose row 0 is zeros, and the number of items with a vector.
+        A matrix (n_items, d_llm) float32 whose row 0 is zeros, and the number of items with a vector.
 
     Raises:
-        UserError: If an item has no vector and `missing` is `error`, or if none has one.
+        UserError: If an item has no vector and `missing` is `error`, or if no item has a vector.
     """
     if missing not in _POLICIES:
         raise UserError(f"llm_missing '{missing}' must be one of {', '.join(_POLICIES)}")

@@ -1,4 +1,4 @@
-"""Item texts to a vector table, by any encoder; what is done stays done."""
+"""Encode item texts into a vector table; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Job:
 
     Attributes:
         item_file: RecBole's ``.item`` file.
-        file: The table to make.
-        template: The text of an item, over the file's columns.
-        settings: The encoder's.
-        dtype: ``float32``, or ``float16`` for half the size.
-        command: What the card records as the way to make the table again.
+        file: File of the table to make.
+        template: Template of the item texts, over the columns of `item_file`.
+        settings: Settings of the encoder.
+        dtype: Type of the table's vectors: ``float32``, or ``float16`` for half the size.
+        command: Command line that the card records for making the table again.
     """
 
     item_file: Path
@@ -35,10 +35,12 @@ class Job:
     command: str
 
     def texts(self) -> dict[str, str]:
-        """Return the text of every item that has one; ``llm_missing`` decides about the others.
+        """Return the text of every item that has one, by item token.
+
+        The other items get no vector; a run handles them as its key ``llm_missing`` says.
 
         Raises:
-            UserError: If the file or the template is not usable, or there is no text at all.
+            UserError: If the file or the template can't be used, or if no item has a text.
         """
         items = read_items(self.item_file)
         texts = dict(zip(items.index, texts_in_order(items, self.template, list(items.index)), strict=True))
@@ -52,13 +54,13 @@ class Job:
         return {token: text for token, text in texts.items() if text}
 
     def done(self, texts: dict[str, str]) -> VectorTable | None:
-        """Return the table if it is there already, made of these texts by this encoder."""
+        """Return the table if it exists and was made from these texts by this encoder, else None."""
         if not self.file.is_file():
             return None
         try:
             table = load(self.file)
         except UserError:
-            return None  # made again, and replaced as a whole
+            return None  # a damaged table is made again and replaced
         card, wanted = table.card, self.settings
         same = card is not None and (
             (card.encoder, card.prompt, card.precision, card.base_url, card.dtype)
@@ -72,7 +74,7 @@ class Job:
         return table if same else None
 
     def shards(self, texts: dict[str, str], facts: dict[str, object]) -> Shards:
-        """Return the work, in a folder beside the table."""
+        """Return the texts cut into shards, which are stored in a folder beside the table."""
         return Shards.plan(list(texts.values()), facts, self.file.parent, self.file.stem)
 
 
@@ -85,17 +87,17 @@ def encode(
     announce: Callable[[Sequence[Sequence[str]]], None] = lambda shards: None,
     quiet: bool = False,
 ) -> VectorTable | None:
-    """Encode what is missing and put the table together.
+    """Encode the texts that have no vectors yet, and make the table.
 
-    Identical texts are encoded once. Shards that are done stay on disk until the table is written, so
-    that a run that was stopped at any moment goes on where it was.
+    Identical texts are encoded once. Finished shards stay on disk until the table is written, so that a
+    run that was stopped at any moment continues where it stopped.
 
     Args:
-        job: What to make.
-        make_encoder: Loads the encoder.
-        part: (i, n): encode part i of n, from 1, and stop; another run merges.
-        merge_only: Encode nothing.
-        announce: Called with the texts that will be encoded, before the first is.
+        job: The table to make.
+        make_encoder: Returns the encoder.
+        part: (i, n), i from 1: encode only part i of n; another run merges the parts.
+        merge_only: Merge the shards without encoding any.
+        announce: Called with the shards of texts that will be encoded, before the first is encoded.
         quiet: Show no progress bar.
 
     Returns:
@@ -128,17 +130,20 @@ def encode(
 
 
 def _refuse_foreign(file: Path) -> None:
-    """Refuse to replace a matrix that was brought in: it may be the only copy."""
+    """Refuse to replace a table that was imported by ``--from``, because it may be the only copy."""
     try:
         card = card_of(file) if file.is_file() else None
     except UserError:
-        card = None  # damaged, and made again
+        card = None  # a damaged table is made again
     if card and any(word.startswith("--from") for word in card.command.split()):
         raise UserError(f"{file} was brought in with --from; choose another --name, or move it away")
 
 
 def with_texts(card: Card, template: str | None, item_file: Path, ids: tuple[str, ...]) -> Card:
-    """Add the template, the hash of the texts and the fields' coverage to a card."""
+    """Return a card with the template, the hash of the texts of `ids` and each field's coverage added.
+
+    Without a template the card is returned unchanged.
+    """
     if template is None:
         return card
     items = read_items(item_file)

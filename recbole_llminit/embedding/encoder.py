@@ -1,4 +1,4 @@
-"""Encoders: text to vectors, with what the card says of them."""
+"""Encoders, which turn texts into vectors and describe themselves for the table's card."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 class Encoder(Protocol):
     """Anything that turns texts into vectors."""
 
-    facts: dict[str, Any]  # fields of the card that describe it
+    facts: dict[str, Any]  # fields of the card that describe the encoder
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Return vectors (n_texts, d_llm) float32 of texts, in their order."""
         ...
 
     def close(self) -> None:
-        """Let go of processes and connections."""
+        """End processes and close connections."""
         ...
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """What the user chose; a table whose card says the same need not be made again.
+    """The encoder that the user chose; a table whose card has the same settings is not made again.
 
     Attributes:
-        encoder: A model's name on the hub, the folder that holds one, or an endpoint's model.
-        revision: Of a model on the hub.
-        prompt: Text put before each item's.
-        max_length: Tokens after which a text is cut; None: the model's own limit.
-        precision: ``fp32``, ``fp16`` or ``bf16``, in which the model computes.
-        base_url: Of an endpoint that speaks OpenAI's protocol; None: sentence-transformers.
+        encoder: Name of a model on the hub, folder of a model, or an endpoint's name of a model.
+        revision: Revision of a model on the hub.
+        prompt: Text that is put before each item's text.
+        max_length: Number of tokens after which a text is cut; None for the model's limit.
+        precision: Precision in which the model computes: ``fp32``, ``fp16`` or ``bf16``.
+        base_url: Address of an endpoint with OpenAI's protocol; None for sentence-transformers.
     """
 
     encoder: str
@@ -53,31 +53,32 @@ class EncoderSettings:
 
     @property
     def name(self) -> str:
-        """Name of the encoder on a card: the hub's, or the folder's last part."""
+        """Name of the encoder on a card: the name on the hub, or the last part of the folder."""
         return Path(self.encoder).resolve().name if Path(self.encoder).is_dir() else self.encoder
 
     @property
     def weights(self) -> str | None:
-        """Hash of the weights, if the encoder is a folder."""
+        """Hash of the weights if the encoder is a folder, else None."""
         return None if self.base_url else _weights(Path(self.encoder))
 
     @property
     def card_precision(self) -> str | None:
-        """Precision as a card has it; an endpoint does not tell."""
+        """Precision on a card; None for an endpoint, whose precision is not known."""
         return None if self.base_url else self.precision
 
 
 class SentenceEncoder:
-    """A model of sentence-transformers on one device, or on several by its own process pool.
+    """A model of sentence-transformers on one device, or on several by the library's process pool.
 
     Args:
-        settings: See `EncoderSettings`.
-        devices: Such as ``cuda:0``, or ``cpu`` several times; empty: the best one there is.
-        batch_size: Texts per step.
+        settings: Settings of the encoder.
+        devices: Devices such as ``cuda:0``; ``cpu`` may be repeated. Empty for the best available one.
+        batch_size: Number of texts per step.
+        quiet: Show no progress bar.
 
     Raises:
         ImportError: If sentence-transformers is not installed.
-        UserError: If there is no such model.
+        UserError: If the model can't be loaded, or if a device or a setting can't be used.
     """
 
     def __init__(
@@ -128,17 +129,17 @@ class SentenceEncoder:
 def sentence_transformer(
     encoder: str, revision: str | None = None, device: str | None = None, quiet: bool = False
 ) -> Any:
-    """Return a model of sentence-transformers.
+    """Load a model of sentence-transformers.
 
     Args:
-        encoder: Its name on the hub, or the folder that holds it.
-        revision: Of a model on the hub.
-        device: None: the best one there is.
+        encoder: Name of the model on the hub, or its folder.
+        revision: Revision of a model on the hub.
+        device: Device such as ``cuda:0``; None for the best available one.
         quiet: Show no progress bar.
 
     Raises:
         ImportError: If sentence-transformers is not installed.
-        UserError: If there is no such model.
+        UserError: If the model can't be loaded.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -163,7 +164,7 @@ def sentence_transformer(
 
 
 def _revision(model: Any, settings: EncoderSettings) -> str | None:
-    """Return the hub's commit, or the hash of a folder's weights."""
+    """Return the commit of a model on the hub, or the hash of a folder's weights."""
     if not Path(settings.encoder).is_dir():
         config = getattr(getattr(model[0], "auto_model", None), "config", None)
         return getattr(config, "_commit_hash", None) or settings.revision
@@ -176,7 +177,7 @@ def _check_devices(devices: Sequence[str]) -> None:
     for device in devices:
         try:
             torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:  # the latter: built without CUDA
+        except (RuntimeError, AssertionError) as error:  # AssertionError if PyTorch is built without CUDA
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"--device '{device}' can't be used: {reason}") from None
 
@@ -192,7 +193,7 @@ def _weights(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()
-    kinds = ("*.safetensors", "*.bin", "*.json", "*.txt")  # settings decide too: how tokens are pooled, say
+    kinds = ("*.safetensors", "*.bin", "*.json", "*.txt")  # settings change vectors too, such as pooling
     files = sorted(file for kind in kinds for file in folder.rglob(kind))
     for file in files:
         with file.open("rb") as stream:
@@ -202,7 +203,7 @@ def _weights(folder: Path) -> str | None:
 
 
 def _pooling(model: Iterable[object]) -> str | None:
-    """Return how a sentence-transformers model pools tokens, as its own configuration says."""
+    """Return how a sentence-transformers model pools tokens, according to its configuration."""
     for module in model:
         if type(module).__name__ == "Pooling":
             config: dict[str, object] = module.get_config_dict()  # type: ignore[attr-defined]

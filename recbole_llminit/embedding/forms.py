@@ -1,4 +1,4 @@
-"""The two forms of a vector table's file: binary (safetensors), and the text that RecBole can read too."""
+"""Read and write the two file formats of a vector table: binary (safetensors), and RecBole's text format."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from recbole_llminit.utils.errors import UserError
 Matrix = npt.NDArray[np.floating]
 DTYPES = {"float16": "F16", "float32": "F32"}  # NumPy's name and safetensors'
 _HEADER = "iid:token\tllm_emb:float_seq"
-_ROWS = 65_536  # vectors looked at together: they may be larger than memory
+_ROWS = 65_536  # rows per block, because a matrix may be larger than memory
 
 
 def blocks(vectors: Matrix) -> Iterator[Matrix]:
-    """Yield the rows of a matrix, some at a time."""
+    """Yield the rows of a matrix in blocks of `_ROWS`."""
     for start in range(0, len(vectors), _ROWS):
         yield vectors[start : start + _ROWS]
 
 
 def little_endian(rows: Matrix) -> memoryview:
-    """Return the bytes of rows as a file holds them."""
+    """Return the bytes of rows in little-endian order, which the binary format has."""
     return np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).data
 
 
 def write_binary(ids: tuple[str, ...], vectors: Matrix, file: Path) -> None:
-    """Write the safetensors format block by block; the library's own writer copies the matrix whole."""
+    """Write a safetensors file block by block, because the library's writer copies the whole matrix."""
     tokens = "\n".join(ids).encode("utf-8")
     size = vectors.size * vectors.dtype.itemsize
     described = {
@@ -41,7 +41,7 @@ def write_binary(ids: tuple[str, ...], vectors: Matrix, file: Path) -> None:
         "ids": {"dtype": "U8", "shape": [len(tokens)], "data_offsets": [size, size + len(tokens)]},
     }
     header = json.dumps(described).encode()
-    header += b" " * (-len(header) % 8)  # aligns the vectors
+    header += b" " * (-len(header) % 8)  # aligns the vectors to 8 bytes
     with file.open("wb") as out:
         out.write(len(header).to_bytes(8, "little") + header)
         for rows in blocks(vectors):
@@ -50,10 +50,10 @@ def write_binary(ids: tuple[str, ...], vectors: Matrix, file: Path) -> None:
 
 
 def read_binary(file: Path) -> tuple[tuple[str, ...], Matrix]:
-    """Read the ids, and map the vectors into memory instead of reading them.
+    """Read the ids of a binary table, and memory-map its vectors instead of reading them.
 
     Raises:
-        UserError: If the file is no table that :func:`write_binary` wrote.
+        UserError: If the file is not a table that :func:`write_binary` wrote.
     """
     try:
         with file.open("rb") as stream:
@@ -74,7 +74,7 @@ def read_binary(file: Path) -> tuple[tuple[str, ...], Matrix]:
 
 
 def write_text(ids: tuple[str, ...], vectors: Matrix, file: Path) -> None:
-    """Write RecBole's text form, in single precision."""
+    """Write a table in RecBole's text format, in single precision."""
     with file.open("w", encoding="utf-8", newline="\n") as out:
         out.write(_HEADER + "\n")
         for token, row in zip(ids, vectors.astype(np.float32), strict=True):
@@ -82,10 +82,10 @@ def write_text(ids: tuple[str, ...], vectors: Matrix, file: Path) -> None:
 
 
 def read_text(file: Path) -> tuple[tuple[str, ...], Matrix]:
-    """Read RecBole's text form.
+    """Read a table in RecBole's text format.
 
     Raises:
-        UserError: With the number of the line that is malformed.
+        UserError: If a line is malformed, with its number, or if the file has no vectors.
     """
     ids: list[str] = []
     rows: list[npt.NDArray[np.float32]] = []

@@ -1,4 +1,4 @@
-"""From ``llm_embedding`` to a matrix in RecBole's id order."""
+"""Load the vectors that ``llm_embedding`` names, in the order of RecBole's item ids."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from recbole_llminit.embedding.align import align
 from recbole_llminit.embedding.table import ITEMEMB, Card, load
 from recbole_llminit.utils.errors import UserError
 
-_FILTERS = ("val_interval", "rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval")  # RecBole's
+_FILTERS = ("val_interval", "rm_dup_inter", "user_inter_num_interval", "item_inter_num_interval")  # keys
 
 
 @dataclass(frozen=True)
 class LoadedVectors:
-    """Vectors (n_items, d_llm) float32 by RecBole id, row 0 zeros; and their hash, if there is a card."""
+    """Vectors (n_items, d_llm) float32 by RecBole's item id, row 0 zeros, and their hash if known."""
 
     matrix: npt.NDArray[np.float32]
     hash: str | None
 
 
 def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
-    """Read, verify and align the table that ``llm_embedding`` names; None if it is ``none``.
+    """Read, verify and align the table that ``llm_embedding`` names; return None if the key is ``none``.
 
-    RecBole's vocabulary, split and candidates stay as they are: vectors come to the ids, not ids to
-    the vectors. (The documented ``preload_weight`` route adds every item of the file.)
+    RecBole's vocabulary, split and candidates do not change, because the vectors are ordered by the ids
+    that RecBole has given. (RecBole's documented ``preload_weight`` instead adds every item of the file.)
 
     Reads `llm_embedding`, `llm_missing`, `data_path`, `dataset`, `ITEM_ID_FIELD`, `eval_args` and
-    RecBole's filters of interactions.
+    RecBole's filters of interactions: `val_interval`, `rm_dup_inter`, `user_inter_num_interval` and
+    `item_inter_num_interval`.
 
     Raises:
-        UserError: If there is no such table, or it does not belong to these texts or items.
+        UserError: If there is no such table, if it was made from other texts or for other items, or if it
+            was made from reviews that the run's split holds out.
     """
     if config["llm_embedding"] in (None, "none"):
         return None
@@ -59,14 +61,16 @@ def load_item_vectors(config: Any, dataset: Any) -> LoadedVectors | None:
 
 
 def find_table(config: Any) -> Path:
-    """Return the file of ``llm_embedding``: a path, or a name under the data path or in the package.
+    """Return the file of the table that ``llm_embedding`` names.
 
-    The table of an encoder named by a folder or ``organisation/model`` has the last part for its name.
-    RecBole moves the data path of ml-100k into itself, so the path is taken as the user gave it.
-    Reads `llm_embedding`, `dataset` and `data_path`.
+    The key's value is a path, or a name that is looked for in the data path and among the shipped
+    datasets. If the name is an encoder's folder or ``organisation/model``, the last part names the table.
+    The data path is the one that the user gave, because RecBole replaces that of ml-100k by a folder of
+    its package. Reads `llm_embedding`, `dataset` and `data_path`.
 
     Raises:
-        UserError: If no such file exists; names the tables that do, and the command that makes one.
+        UserError: If there is no such file; the message names the tables that exist, and the command
+            that makes one.
     """
     name, dataset = str(config["llm_embedding"]), str(config["dataset"])
     if Path(name).suffix in (".safetensors", f".{ITEMEMB}"):
@@ -89,14 +93,17 @@ def find_table(config: Any) -> Path:
 
 
 def _refuse_leak(card: Card | None, config: Any) -> None:
-    """Refuse texts with reviews under a split that tests some of the interactions they belong to."""
+    """Refuse vectors made from reviews if the split holds out interactions that these reviews belong to.
+
+    Reads `llm_embedding`, `data_path`, `eval_args` and the keys of `_FILTERS`.
+    """
     if card is None or "{reviews}" not in (card.template or ""):
         return
     prepared = read_card(Path(config["data_path"]))
     if prepared is None or not prepared.review_text:
         return
     split = config["eval_args"]
-    for key in _FILTERS:  # with fewer interactions, earlier ones are the last two
+    for key in _FILTERS:  # after a filter, a user's last two interactions may be others
         if config[key] not in (None, "[0,inf)"):
             raise UserError(
                 f"the vectors '{config['llm_embedding']}' were made from reviews of all but each user's last "
@@ -112,7 +119,13 @@ def _refuse_leak(card: Card | None, config: Any) -> None:
 
 
 def _verify_texts(card: Card | None, ids: tuple[str, ...], config: Any, file: Path) -> str:
-    """Compare the texts' hash with the ``.item`` file; say what came of it."""
+    """Compare the hash of the texts in the ``.item`` file with the card's; return the result in words.
+
+    Reads `data_path` and `ITEM_ID_FIELD`.
+
+    Raises:
+        UserError: If the hashes differ.
+    """
     if card is None:
         return "no card, texts not verified"
     if card.texts_sha256 is None or card.template is None:

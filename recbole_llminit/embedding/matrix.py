@@ -1,4 +1,4 @@
-"""Bring your own matrix: vectors that something else made, as .npy, Parquet or safetensors."""
+"""Import vectors that another program made, as .npy, Parquet or safetensors."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ def from_matrix(
     item_file: Path,
     command: str,
 ) -> VectorTable:
-    """Bring in a matrix (n_items, d_llm) and the item token of each row.
+    """Return a vector table made of a matrix (n_items, d_llm) and the item token of each row.
 
     Args:
         vectors_file: ``.npy``; ``.safetensors`` with one matrix; or ``.parquet`` with one column of
             lists of numbers, and the tokens in ``item_id`` or the only other column.
-        ids_file: Line i is the token of row i. A Parquet file, and a safetensors file that this package
-            wrote, say so themselves; what is given here wins.
-        encoder: What made the vectors, for the card.
-        template: The texts they were made from: with it the card carries their hash, and they are
-            verified at every start; without it they are not.
+        ids_file: Text file whose line i is the token of row i. It may be None for a Parquet file and for
+            a safetensors file that this package wrote, whose tokens it replaces otherwise.
+        encoder: Name of what made the vectors, for the card.
+        template: Template of the texts that the vectors were made from. With it the card records the hash
+            of the texts, and every run verifies them; with None it does not.
         item_file: RecBole's ``.item`` file; if it exists, some of its items must be among the tokens.
-        command: What the card records.
+        command: Command line that the card records.
 
     Raises:
-        UserError: If a file is missing or unreadable, rows and ids don't fit, or the ids are others.
+        UserError: If a file is missing or unreadable, if the number of rows and ids differs, or if the
+            tokens belong to other items.
     """
     for file in (vectors_file, *([ids_file] if ids_file else [])):
         if not file.is_file():
@@ -85,7 +86,7 @@ def _safetensors(file: Path) -> tuple[Matrix, tuple[str, ...] | None]:
     if len(matrices) != 1:
         raise UserError(f"{file} holds {len(matrices)} matrices ({', '.join(tensors)}); expected one")
     matrix, ids = tensors[matrices[0]], tensors.get("ids")
-    if str(matrix.dtype) == "torch.bfloat16":  # which NumPy does not know
+    if str(matrix.dtype) == "torch.bfloat16":  # a type that NumPy lacks
         matrix = matrix.float()
     if ids is None or str(ids.dtype) != "torch.uint8":
         return matrix.numpy(), None
@@ -130,7 +131,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _check_items(table: VectorTable, file: Path) -> None:
-    """Refuse vectors of another dataset, as far as the items are known."""
+    """Refuse vectors of another dataset; without an ``.item`` file nothing is checked."""
     if not file.is_file():
         return
     items = read_items(file).index

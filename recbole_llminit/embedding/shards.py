@@ -1,4 +1,4 @@
-"""Encoding as work that can stop anywhere: texts in shards, each a file that appears when it is done."""
+"""Encode texts in shards, each stored in a file when it is finished, so that the work may be interrupted."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from recbole_llminit.utils.errors import UserError
 from recbole_llminit.utils.writing import replacing
 
 Vectors = npt.NDArray[np.floating]
-_TEXTS = 256  # of a shard, at least
-_SHARDS = 1000  # about, at most
+_TEXTS = 256  # least number of texts per shard
+_SHARDS = 1000  # largest number of shards
 
 
 @dataclass(frozen=True)
 class Shards:
     """Distinct texts cut into shards, and the folder that collects their vectors.
 
-    Texts are sorted, the longest first: batches of like length waste little on padding, and what does
-    not fit into memory fails at once. The folder's name holds a fingerprint of texts and encoder, so
-    that a run goes on with its own shards only.
+    Texts are sorted by length, the longest first: a batch of texts of similar length needs little padding,
+    and a batch that does not fit into memory fails at the start. The folder's name contains a hash of the
+    texts and of the encoder's settings, so that a run continues only with shards that belong to it.
     """
 
     texts: tuple[str, ...]
@@ -36,7 +36,10 @@ class Shards:
 
     @classmethod
     def plan(cls, texts: Sequence[str], settings: Mapping[str, Any], parent: Path, name: str) -> Shards:
-        """Cut texts into shards; `settings` is everything else that the vectors depend on."""
+        """Return the distinct texts cut into shards, whose folder lies in `parent` and starts with `name`.
+
+        `settings` holds everything else that the vectors depend on.
+        """
         distinct = tuple(sorted(set(texts), key=lambda text: (-len(text), text)))
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for text in distinct:
@@ -55,22 +58,22 @@ class Shards:
         return self.texts[number * self._size : (number + 1) * self._size]
 
     def missing(self, part: tuple[int, int] = (1, 1)) -> list[int]:
-        """Return the numbers of the shards that have no vectors yet, of part i of n."""
+        """Return the numbers of the shards in part i of n, from 1, that have no vectors yet."""
         ours = range(part[0] - 1, len(self), part[1])
         return [number for number in ours if not self._file(number).is_file()]
 
     def encode(
         self, encode: Callable[[Sequence[str]], Vectors], part: tuple[int, int] = (1, 1), quiet: bool = False
     ) -> None:
-        """Encode the missing shards, or those of them that are part i of n.
+        """Encode the missing shards of part i of n, and store each when it is finished.
 
         Args:
-            encode: From texts to vectors (n_texts, d_llm).
+            encode: Function that turns texts into vectors (n_texts, d_llm).
             part: (i, n), i from 1: every n-th shard, starting with the i-th.
             quiet: Show no progress bar.
 
         Raises:
-            UserError: If vectors don't fit the texts or the shards before, or are not finite.
+            UserError: If the vectors don't fit the texts or earlier shards, or are not finite.
         """
         ours = range(part[0] - 1, len(self), part[1])
         todo = self.missing(part)
@@ -120,7 +123,7 @@ class Shards:
         return whole
 
     def remove(self) -> None:
-        """Remove the folder; the vectors are elsewhere by now."""
+        """Remove the folder with all shards, after the table has been written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, number: int) -> Path:

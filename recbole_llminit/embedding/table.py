@@ -1,7 +1,7 @@
-"""A vector table: item tokens, their vectors, and a card that says where both come from.
+"""Vector tables: item tokens, their vectors, and a card that records what made them.
 
-Two files hold the same thing: ``<name>.safetensors`` (binary, half or single precision) and
-``<dataset>.itememb`` (the text form that RecBole can read too). The card lies beside each.
+There are two file formats for the same content: ``<name>.safetensors`` (binary, half or single precision) and
+``<dataset>.itememb`` (text, which RecBole can read too). The card is a file beside the table.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from recbole_llminit.utils.errors import UserError
 from recbole_llminit.utils.schema import STRICT, read_json
 from recbole_llminit.utils.writing import replacing
 
-ITEMEMB = "itememb"  # the suffix of the text form, and the value of `llm_embedding` that asks for it
+ITEMEMB = "itememb"  # the suffix of the text format, and the value of `llm_embedding` that selects it
 
 
 @dataclass(frozen=True, config=STRICT)
 class Card:
-    """What made a table. The hashes tie it to the texts and to the vectors."""
+    """The record of what made a table, with hashes of its texts and of its vectors."""
 
     encoder: str
     revision: str | None = None  # of the encoder
-    template: str | None = None  # over the columns of the .item file; null for a matrix brought in
+    template: str | None = None  # of the texts; null if they are not known
     pooling: str | None = None  # how the encoder turns tokens into one vector
-    prompt: str | None = None
+    prompt: str | None = None  # text put before each item's text
     max_length: int | None = None  # tokens after which the encoder cuts a text
-    own_limit: bool = True  # the encoder's own limit, not one that was given
+    own_limit: bool = True  # whether max_length is the encoder's limit, not the user's choice
     precision: str | None = None  # in which the encoder computed
     base_url: str | None = None  # of the endpoint that encoded
-    selection: str | None = None  # how dimensions were selected, if not all are here
-    selected_from: str | None = None  # hash of the vectors they were selected from
+    selection: str | None = None  # how dimensions were selected, and how many; null if all are kept
+    selected_from: str | None = None  # hash of the vectors with all dimensions
     dtype: str = "float32"
     dim: int = 0
     items: int = 0
-    texts_sha256: str | None = None  # of the texts in id order; null: texts not verified
+    texts_sha256: str | None = None  # of the texts in the order of the ids; null: texts not verified
     vectors_sha256: str = ""  # of the ids and the vectors
-    coverage: dict[str, float] = field(default_factory=dict)  # share of items with each text field
-    command: str = ""
+    coverage: dict[str, float] = field(default_factory=dict)  # share of items with a value, by field
+    command: str = ""  # that made the table
 
 
 @dataclasses.dataclass(frozen=True)
 class VectorTable:
-    """Item tokens (n_items,) and vectors (n_items, d_llm), float16 or float32, row by row."""
+    """Item tokens (n_items,), the vector of each (n_items, d_llm), float16 or float32, and a card if any."""
 
     ids: tuple[str, ...]
     vectors: Matrix
@@ -59,16 +59,17 @@ class VectorTable:
 
     @classmethod
     def build(cls, ids: tuple[str, ...], vectors: Matrix, card: Card) -> VectorTable:
-        """Check ids against vectors and complete the card with what they are.
+        """Check ids and vectors, and return their table with their size and hash on the card.
 
         Raises:
-            UserError: If they don't fit each other, an id is repeated or a value is not finite.
+            UserError: If the numbers of ids and rows differ, an id is repeated or malformed, or a value
+                is not finite.
         """
         if vectors.ndim != 2 or len(vectors) != len(ids) or not vectors.shape[1]:
             raise UserError(f"vectors of shape {vectors.shape} don't fit {len(ids)} ids: one row per id")
         _check_ids(ids)
         if vectors.dtype.name not in forms.DTYPES:
-            with np.errstate(over="ignore"):  # what is too large is infinite, and named below
+            with np.errstate(over="ignore"):  # too large values become infinite and are refused below
                 vectors = vectors.astype(np.float32)
         _check_finite(ids, vectors)
         facts = replace(
@@ -100,7 +101,7 @@ def _check_finite(ids: tuple[str, ...], vectors: Matrix) -> None:
 
 
 def vectors_hash(ids: tuple[str, ...], vectors: Matrix) -> str:
-    """Return the SHA-256 of the ids, line by line, and of the vectors' little-endian bytes."""
+    """Return the SHA-256 of the ids, one per line, followed by the vectors' little-endian bytes."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8") + b"\n")
     for rows in forms.blocks(vectors):
         digest.update(forms.little_endian(rows))
@@ -108,20 +109,20 @@ def vectors_hash(ids: tuple[str, ...], vectors: Matrix) -> str:
 
 
 def card_path(file: Path) -> Path:
-    """Return where a table's card lies: ``x.json`` for binary, ``x.itememb.json`` for text."""
+    """Return the path of a table's card: ``x.json`` or, for the text format, ``x.itememb.json``."""
     return file.with_name(file.name + ".json") if _is_text(file) else file.with_suffix(".json")
 
 
 def save(table: VectorTable, file: Path) -> None:
-    """Write a table and its card in the form the file's suffix names; never leave half a file.
+    """Write a table and its card atomically, in the format that the file's suffix names.
 
     Raises:
-        UserError: If another file that is no card lies where the card would go.
+        UserError: If there is a file in the card's place that is not a card.
     """
     if _is_text(file) and table.card:  # text is read back in single precision
         table = VectorTable.build(table.ids, table.vectors.astype(np.float32), table.card)
     if card_path(file).is_file():
-        _read_card(card_path(file))  # not ours to overwrite, if it is something else
+        _read_card(card_path(file))  # raises an error if this is another file, instead of replacing it
     with replacing(file) as temporary:
         (forms.write_text if _is_text(file) else forms.write_binary)(table.ids, table.vectors, temporary)
     with replacing(card_path(file)) as temporary:
@@ -130,10 +131,10 @@ def save(table: VectorTable, file: Path) -> None:
 
 
 def load(file: Path) -> VectorTable:
-    """Read a table in either form and check the vectors against the card.
+    """Read a table in either format, and compare its vectors with the hash on the card.
 
     Raises:
-        UserError: If a file is missing, unreadable, or not what its card says.
+        UserError: If a file is missing or unreadable, or if the table does not match its card.
     """
     if not file.is_file():
         raise UserError(f"no vector table: {file} does not exist")
@@ -148,16 +149,16 @@ def load(file: Path) -> VectorTable:
 
 
 def card_of(file: Path) -> Card | None:
-    """Return a table's card without reading the table; None for the text form without one.
+    """Return a table's card without reading the table; None for a text table without a card.
 
     Raises:
-        UserError: If the binary form has none, or the file in its place is no card.
+        UserError: If a binary table has no card, or if the file in the card's place is not one.
     """
     path = card_path(file)
     if path.is_file():
         return _read_card(path)
     if _is_text(file):
-        return None  # made for RecBole by another tool
+        return None  # another program may have made the table for RecBole
     raise UserError(f"{file} has no card: {path} does not exist; encode the items again")
 
 

@@ -1,7 +1,8 @@
-"""Carry out a study: check it, search hyper-parameters, train what is missing, write rows and summary.
+"""Carry out a study: check it, search hyper-parameters, train missing runs, write rows and a summary.
 
-In the folder ``out``: ``runs/`` holds one result file per run and is shared by all studies, so that a run
-that two of them name is trained once; ``searches/`` holds the searches; ``<study>/`` its rows and summary.
+In the folder ``out``, ``runs/`` holds one result file for each run. All studies share it, so that a run that
+two studies ask for is trained once. ``searches/`` holds one result file for each hyper-parameter search, and
+``<study>/`` the study's rows and summary.
 """
 
 from __future__ import annotations
@@ -37,23 +38,24 @@ def orchestrate(
     train: bool = True,
     quiet: bool = False,
 ) -> dict[str, str]:
-    """Train what is missing of a study and summarise what is there.
+    """Train the missing runs of a study, summarise its results, and return the jobs that failed.
 
     Args:
         study: What to compare.
         out: Folder for runs and summaries.
         data_path: Folder of datasets.
-        command: The command, for the summary.
-        jobs: How many runs at once, or ``auto``.
+        command: The command line, which the summary shows.
+        jobs: How many runs to carry out at once, or ``auto``.
         dry_run: Print what would run, and stop.
-        train: Search and train what is missing; otherwise summarise what is there.
+        train: Search and train what is missing; if false, only summarise the results that exist.
         quiet: Print nothing.
 
     Returns:
-        What failed, by run.
+        The error messages of the jobs that failed, by the job's name.
 
     Raises:
-        UserError: If the study, its models, settings or data are wrong; nothing has run then.
+        UserError: If the study, its models, settings or data are wrong, which is checked before any run;
+            if results were made from different data; or if `train` is false and there are no results.
     """
     workers(jobs, 1)  # refuses a wrong number before any work is done
     out, data_path = out.resolve(), data_path.resolve()
@@ -62,7 +64,7 @@ def orchestrate(
         say(f"left out, no such model here: {', '.join(missing)}", quiet)
     if train and not dry_run:
         _check(cells(study, data_path, missing), data_path)
-    table = cells(study, data_path, missing)  # again: the check may have made the vectors
+    table = cells(study, data_path, missing)  # again, since the check may have made tables of vectors
     searches = _searches(study, table, out, data_path)
     if dry_run:
         _list_jobs([*searches.values(), *(_run_job(cell.run, out, data_path) for cell in table)], searches)
@@ -82,7 +84,7 @@ def orchestrate(
 
 
 def _rows(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -> list[dict[str, Any]]:
-    """Return the rows of the runs that are done."""
+    """Return one row for each cell whose run is done."""
     rows = [row_of(cell, file) for cell in table if (file := _result(out, cell.run)).is_file()]
     refuse_mixed(rows, list(study.vary), data_path)
     return rows
@@ -91,7 +93,7 @@ def _rows(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -> li
 def _summarise(
     study: Study, rows: list[dict[str, Any]], folder: Path, command: str, searches: dict[Any, Job]
 ) -> None:
-    """Write rows, the study as it was carried out, and the summary."""
+    """Write the rows, the study as it was carried out, and the summary."""
     write_rows(rows, folder)
     write_text(yaml.safe_dump(study.as_dict(), sort_keys=False), folder / "study.yaml")
     best = {
@@ -107,7 +109,7 @@ def _all(todo: list[Job], out: Path, jobs: str, quiet: bool) -> dict[str, str]:
 
 
 def _missing_models(study: Study) -> list[str]:
-    """Return the optional settings whose model does not exist here."""
+    """Return the optional settings whose model neither RecBole nor this package has."""
     from recbole_llminit.plugin.registry import model_class
 
     missing = []
@@ -120,7 +122,7 @@ def _missing_models(study: Study) -> list[str]:
 
 
 def _check(table: Sequence[Cell], data_path: Path) -> None:
-    """Check every setting once before hours are spent, and make the data and vectors that are missing."""
+    """Check every setting once before hours are spent, and make missing data and vectors."""
     from recbole_llminit.run.materialize import ready
 
     first = {json.dumps([c.run.model, c.search], default=str): c.run for c in reversed(table)}
@@ -144,10 +146,10 @@ def _run_job(run: Run, out: Path, data_path: Path) -> Job:
 
 
 def _searches(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -> dict[Any, Job]:
-    """Return the search of each group of cells that differ in the seed alone; its seed is the first one."""
+    """Return the searches by `Cell.search`; each runs on the first of the seeds that share it."""
     found: dict[Any, Job] = {}
     for cell in table:
-        own = study.settings[cell.setting]  # what a setting names is what it is, and is not searched
+        own = study.settings[cell.setting]  # keys that define the setting are not searched
         space = {key: some for key, some in study.tune.get(cell.model, {}).items() if key not in own}
         if space and cell.search not in found:
             found[cell.search] = _search_job(cell.run, space, out, data_path)
@@ -155,24 +157,24 @@ def _searches(study: Study, table: Sequence[Cell], out: Path, data_path: Path) -
 
 
 def _search_job(run: Run, space: dict[str, list[Any]], out: Path, data_path: Path) -> Job:
-    lines = "".join(f"{key} choice {values!r}\n" for key, values in space.items())  # read by eval
+    lines = "".join(f"{key} choice {values!r}\n" for key, values in space.items())  # a literal
     searched = Run(run.model, run.dataset, {**run.keys, "searched": lines})
     result = out / "searches" / f"{searched.id}.json"
     flags = (f"--model={run.model}", f"--dataset={run.dataset}", "--quiet", f"--output_file={result}")
-    points = math.prod(map(len, space.values()))  # all of them: no stop before the best one
+    points = math.prod(map(len, space.values()))  # so that no search stops before it has tried all
     space_flags = ("--params_file=space.test", "--algo=exhaustive", f"--early_stop={points}")
     keys = {**carried_keys(run, data_path), **dict.fromkeys(DIAGNOSTICS, False)}
     return Job(searched.id, "tune", (*flags, *space_flags), keys, result, {"space.test": lines})
 
 
 def _best(searches: dict[Any, Job]) -> dict[Any, dict[str, Any]]:
-    """Return the best values of the searches that are done."""
+    """Return the best values of each search that is done, by `Cell.search`."""
     done = {what: job.result for what, job in searches.items() if job.result.is_file()}
     return {what: json.loads(file.read_text(encoding="utf-8"))["best"] for what, file in done.items()}
 
 
 def _tuned(table: Sequence[Cell], searches: dict[Any, Job]) -> list[Cell]:
-    """Return the cells with the best values of their searches; those whose search failed are left out."""
+    """Return the cells with the best values of their searches, without cells whose search failed."""
     best = _best(searches)
     kept = [cell for cell in table if cell.search in best or cell.search not in searches]
     return [with_best(cell, best.get(cell.search, {})) for cell in kept]

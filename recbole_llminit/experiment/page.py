@@ -1,4 +1,4 @@
-"""The page of a study: its tables, the curve over what is varied, and what its results give."""
+"""Write the HTML page of a study, with its tables, a curve over a varied key, and figures of its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recbole_llminit.report.table import label
 
 
 def report_study(folder: Path) -> Path:
-    """Write ``report.html`` into a study's folder and return it.
+    """Write ``report.html`` into a study's folder and return its path.
 
     Raises:
         UserError: If the folder holds no study.
@@ -38,7 +38,7 @@ def report_study(folder: Path) -> Path:
 
 
 def _sweeps(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, Markup]]:
-    """Yield the curve over a single varied number, such as the embedding size."""
+    """Yield titles and curves over the varied key, if the study varies one key whose values are numbers."""
     key = next(iter(study.vary), None)
     if key is None or len(study.vary) > 1 or pd.to_numeric(table[key], errors="coerce").isna().any():
         return

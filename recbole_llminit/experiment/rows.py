@@ -1,4 +1,4 @@
-"""Rows: one per cell and seed, flat, as JSON lines."""
+"""Make, check, write and read the rows of a study: one flat JSON object for each cell of its grid."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ROWS = "rows.jsonl"
 
 
 def row_of(cell: Cell, file: Path) -> dict[str, Any]:
-    """Return the row of a cell from the result file of its run.
+    """Return the row of a cell, read from the result file of its run.
 
-    Metrics are taken unrounded from the result's groups; RecBole rounds its own to four decimals. Those of
-    warm and cold items have columns such as ``ndcg@10 cold``.
+    Metrics are taken unrounded from the result's groups, because RecBole rounds its metrics to four
+    decimals. Metrics of warm and cold items have columns such as ``ndcg@10 cold``.
 
     Raises:
-        UserError: If the file is not a result, or of another model or dataset than its name says.
+        UserError: If the file is not a result file, or is of another model or dataset than the cell's run.
     """
     result = read_result(file)
     wanted, is_of = (cell.run.model, cell.run.dataset), (result["model"], result["dataset"])
@@ -55,21 +55,21 @@ def row_of(cell: Cell, file: Path) -> dict[str, Any]:
         "vectors": result["vectors"],
         "versions": json.dumps(result["versions"], sort_keys=True),
         **{f"effective_rank_{name}": table["effective_rank"] for name, table in tables.items()},
-        **{key: str(value) for key, value in cell.varied},  # last: `epochs` may be varied
+        **{key: str(value) for key, value in cell.varied},  # last, so that a varied `epochs` wins
     }
 
 
 def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_path: Path) -> None:
-    """Refuse results of a study that were made from different data or vectors: they can't be compared.
+    """Raise an error if results of a study can't be compared, because their data or vectors differ.
 
     Args:
         rows: A study's rows.
-        vary: The columns of what is varied.
-        data_path: Folder of datasets, for their cards.
+        vary: The keys that the study varies; rows with different values of these may differ in their data.
+        data_path: Folder of datasets, whose cards hold the hashes of the files that are there now.
 
     Raises:
-        UserError: If a dataset's results were made from different data, from data other than the card's
-            now, or with different vectors under one name.
+        UserError: If a dataset's results were made from different data, from data other than those that the
+            dataset's card describes now, or with different vectors under one name.
     """
     read = {name: read_card(data_path / name) for name in {row["dataset"] for row in rows}}
     cards = {name: card and _as_text(card.sha256) for name, card in read.items()}
@@ -98,20 +98,20 @@ def refuse_mixed(rows: Sequence[Mapping[str, Any]], vary: Sequence[str], data_pa
 
 
 def _as_text(hashes: Mapping[str, str] | None) -> str | None:
-    """Return the hashes of a dataset's files as one text; None where no card tells them."""
+    """Return the hashes of a dataset's files as one text, or None if they are not known."""
     return None if hashes is None else json.dumps(hashes, sort_keys=True)
 
 
 def write_rows(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write the rows as ``rows.jsonl``."""
+    """Write the rows into ``rows.jsonl`` in `folder`."""
     write_text("".join(json.dumps(row) + "\n" for row in rows), folder / ROWS)
 
 
 def read_rows(folder: Path) -> pd.DataFrame:
-    """Read a study's rows.
+    """Read the rows of a study from its folder.
 
     Raises:
-        UserError: If the folder holds none.
+        UserError: If the folder holds no ``rows.jsonl``.
     """
     file = folder / ROWS
     if not file.is_file():

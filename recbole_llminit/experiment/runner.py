@@ -1,7 +1,7 @@
-"""Carry out jobs, each in a process of its own, several at once; what is done stays done.
+"""Carry out jobs, several at once, each in a separate process; jobs that are done are not run again.
 
-A job is done when its result file exists. Result files appear whole or not at all, so a study that was
-stopped goes on where it was, and results of another machine count once they lie in the folder.
+A job is done when its result file exists. Result files appear whole or not at all. Therefore a study that was
+stopped goes on where it stopped, and results from another machine count once they lie in the folder.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from tqdm import tqdm
 import recbole_llminit
 from recbole_llminit.utils.errors import UserError
 
-_MEMORY = 3 * 2**30  # bytes set aside for a run; one on 4,905 users and 2,420 items took 0.6 * 2**30
+_MEMORY = 3 * 2**30  # bytes reserved for a run; one with 4,905 users and 2,420 items took 0.6 * 2**30
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command of ours whose outcome is one file."""
+    """A ``recbole-llminit`` command whose outcome is one result file."""
 
-    name: str  # for files and messages
+    name: str  # used in file names and messages
     verb: str  # `run` or `tune`
-    flags: tuple[str, ...]  # of the verb
+    flags: tuple[str, ...]  # arguments of the verb
     keys: dict[str, Any]  # config keys, written to a property file for the process
-    result: Path  # the file that shows that the job is done
-    files: dict[str, str] = field(default_factory=dict)  # name -> text of others in the process's folder
+    result: Path  # the job is done when this file exists
+    files: dict[str, str] = field(default_factory=dict)  # other files in the process's folder: name -> text
 
 
 def workers(jobs: str, wanted: int) -> int:
     """Return how many jobs to run at once.
 
     Args:
-        jobs: A number, or ``auto``: as many as cores and free memory allow; one where there is a GPU.
-        wanted: How many there are to do.
+        jobs: A number, or ``auto`` for as many as cores and free memory allow, but one if there is a GPU.
+        wanted: How many jobs are to be done.
 
     Raises:
-        UserError: If `jobs` is neither.
+        UserError: If `jobs` is neither ``auto`` nor a number from 1 on.
     """
     if jobs.isdecimal() and int(jobs) > 0:
         return min(int(jobs), max(1, wanted))
@@ -66,20 +66,21 @@ def _cores() -> int:
 
 
 def _threads() -> int:
-    """Return the threads of a run: one, unless the user says otherwise.
+    """Return the number of threads of a run: `OMP_NUM_THREADS` if it is set, otherwise 1.
 
-    Sums depend on how threads share them, so the number is not left to how many jobs there are.
+    Floating-point sums depend on how many threads share them, so this number must not depend on how many
+    jobs run at once.
     """
     given = os.environ.get("OMP_NUM_THREADS", "1")
     return int(given) if given.isdecimal() and int(given) else 1
 
 
 def carry_out(jobs: Sequence[Job], folder: Path, at_once: int, quiet: bool = False) -> dict[str, str]:
-    """Run the jobs that are not done, and return what those that failed said.
+    """Run the jobs that are not done, and return the messages of those that failed, by the job's name.
 
     Args:
-        jobs: The jobs; the same result twice is done once.
-        folder: For the processes' own files and the logs of those that fail.
+        jobs: The jobs; of several with the same result file, one is run.
+        folder: Folder for the processes' working folders and for the logs of jobs that fail.
         at_once: How many to run at the same time.
         quiet: Show no progress bar.
     """
@@ -104,9 +105,9 @@ def carry_out(jobs: Sequence[Job], folder: Path, at_once: int, quiet: bool = Fal
 
 
 def _as_completed(waiting: set[Future[str | None]]) -> Iterator[Future[str | None]]:
-    """Yield futures as they end, awake once a second.
+    """Yield futures as they end, and stop waiting for a moment once a second.
 
-    A signal that arrives just before the main thread falls asleep is only handled when it wakes.
+    A signal that arrives just before the main thread starts to wait is only handled when the wait ends.
     """
     while waiting:
         ended, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
@@ -114,7 +115,7 @@ def _as_completed(waiting: set[Future[str | None]]) -> Iterator[Future[str | Non
 
 
 class _Children:
-    """The processes that are running, so that none is left behind."""
+    """The running processes, kept so that all of them can be ended when the study is interrupted."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -122,7 +123,7 @@ class _Children:
         self._stopped = False
 
     def start(self, command: list[str], folder: Path, log: Any) -> subprocess.Popen[bytes] | None:
-        """Start a process in `folder`; None once all were stopped."""
+        """Start a process in `folder` and return it; return None if `stop` was called before."""
         with self._lock:
             if self._stopped:
                 return None
@@ -131,7 +132,7 @@ class _Children:
             return child
 
     def stop(self) -> None:
-        """End what is still running and start nothing more."""
+        """End the processes that still run, and let no other start."""
         with self._lock:
             self._stopped = True
             for child in self._running:
@@ -140,7 +141,7 @@ class _Children:
 
 
 def _environment() -> dict[str, str]:
-    """Let the process find this package wherever it runs, with a set number of threads."""
+    """Return an environment in which a process finds this package and has a fixed number of threads."""
     root = str(Path(recbole_llminit.__file__).resolve().parents[1])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     threads = {"OMP_NUM_THREADS": str(_threads()), "PYTHONPATH": os.pathsep.join(paths)}
@@ -148,8 +149,8 @@ def _environment() -> dict[str, str]:
 
 
 def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
-    """Run one job in an empty folder; return None if its result is there, else what went wrong."""
-    if job.result.is_file():  # another study was faster
+    """Run one job in an empty folder; return None if its result file exists, else what went wrong."""
+    if job.result.is_file():  # another study has done it meanwhile
         return None
     log_file = folder / "logs" / f"{job.name}.log"
     for parent in (folder / "work", log_file.parent):
@@ -162,7 +163,7 @@ def _carry_out(job: Job, folder: Path, children: _Children) -> str | None:
             child = children.start([*command, "--config_files=keys.yaml"], Path(place), log)
             code = child.wait() if child else 1
         if code == 0 and job.result.is_file():
-            log_file.unlink(missing_ok=True)  # of an earlier failure
+            log_file.unlink(missing_ok=True)  # the log of an earlier failure
             return None
         Path(place, "output").replace(log_file)
     return f"{_last_words(log_file)} (exit code {code}, {log_file})"

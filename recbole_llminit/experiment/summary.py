@@ -1,4 +1,4 @@
-"""The summary of a study: means with intervals, gains over the baseline, and whether they are noise."""
+"""Summarise a study: means with intervals, gains over the baseline, and tests of whether gains are noise."""
 
 from __future__ import annotations
 
@@ -26,25 +26,27 @@ _INTERVAL = (
     "± half of the 95 % t-interval of the paired difference in percent of the baseline's mean, "
     "not corrected for the number of comparisons"
 )
-NOTES = "notes.txt"  # the notes below the tables, which the page of the study shows too
+NOTES = "notes.txt"  # file of the notes below the tables; the page of the study shows it too
 Table = tuple[str, list[str], list[list[str]]]  # title, head and rows, as text
 
 
 def compare(study: Study, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
-    """Return one line per cell of the table, over its seeds.
+    """Compare each setting with the baseline over seeds, and return the study's table.
 
-    For each metric M: ``M`` (mean), ``M half`` (of the 95 % interval), ``M gain`` (percent over the
-    baseline, over the seeds that both have), ``M gain half`` (of its 95 % interval), ``M p`` (paired t-test
-    over these seeds) and ``M p users`` (paired over users, each user's mean over these seeds). Both p are
-    Holm-corrected for all comparisons of a dataset, protocol and metric; the interval is not.
+    The table has one line for each dataset, protocol, model, varied values and setting. For each metric M a
+    line has ``M`` (the mean), ``M half`` (half of the mean's 95 % interval), ``M gain`` (percent over the
+    baseline, over the seeds that both have), ``M gain half`` (half of the gain's 95 % interval), ``M p``
+    (paired t-test over these seeds) and ``M p users`` (paired t-test over users, with each user's mean over
+    these seeds). Both p are Holm-corrected for all comparisons of a dataset, protocol and metric; the
+    intervals are not corrected.
 
     Args:
         study: The study.
         rows: Its rows.
-        runs: Folder of result files, with the users' files beside them.
+        runs: Folder of result files, with the files of users' metrics beside them.
 
     Raises:
-        UserError: If the results hold no such metric.
+        UserError: If no result holds a metric of the study.
     """
     for metric in study.metrics:
         if metric.lower() not in rows:
@@ -81,7 +83,7 @@ def _line(study: Study, cell: pd.DataFrame, baseline: pd.DataFrame, runs: Path) 
 
 
 def _users_p(cell: pd.DataFrame, baseline: pd.DataFrame, seeds: list[int], metric: str, runs: Path) -> float:
-    """Return the p of a paired t-test over users; NaN where some run's users are not stored."""
+    """Return the p of a paired t-test over users, or NaN if a run's metrics by user are not stored."""
     files = [
         [users_file(runs / f"{run}.json") for run in frame.loc[seeds, "run"]] for frame in (cell, baseline)
     ]
@@ -99,7 +101,7 @@ def _users_p(cell: pd.DataFrame, baseline: pd.DataFrame, seeds: list[int], metri
 
 
 def shown(study: Study, table: pd.DataFrame) -> list[Table]:
-    """Return the tables as text: for each dataset and protocol a title, the head and the rows."""
+    """Return the table as text: a title, the head and the rows for each dataset and protocol."""
     head = ["model", *study.vary, "setting", "seeds"]
     head += [name for metric in study.metrics for name in (metric, "gain %", "p", "p (users)")]
     head += ["best epoch", "seconds", "parameters"]
@@ -129,7 +131,7 @@ def _p(value: float) -> str:
 
 
 def notes(study: Study, rows: pd.DataFrame, command: str, best: Mapping[str, Any]) -> list[str]:
-    """Return what has to be said with the tables: how to read them, and what made them."""
+    """Return the notes below the tables, which say how to read the tables and what made them."""
     versions = "; ".join(
         ", ".join(f"{name} {version}" for name, version in json.loads(text).items())
         for text in rows["versions"].unique()
@@ -162,11 +164,11 @@ def write_summary(study: Study, folder: Path, command: str, best: Mapping[str, A
     Args:
         study: The study.
         folder: Its folder, which holds its rows.
-        command: What made it.
-        best: What each search was for, and the best values that it found.
+        command: The command line that made it.
+        best: The best values of each hyper-parameter search, by a text that names the search.
 
     Raises:
-        UserError: If the folder holds no rows, or the results no such metric.
+        UserError: If the folder holds no rows, or no result holds a metric of the study.
     """
     rows, runs = read_rows(folder), folder.parent / "runs"
     table, entries = compare(study, rows, runs), of_rows(rows, runs, study.base, list(study.vary))
@@ -202,6 +204,6 @@ def _groups(study: Study, entries: Sequence[Entry], command: str) -> str:
 
 
 def _as_lines(table: pd.DataFrame) -> str:
-    """Return the table as JSON lines, unrounded: pandas' own would make a small p a zero."""
+    """Return the table as unrounded JSON lines; ``DataFrame.to_json`` would round a small p to zero."""
     lines = table.astype(object).where(table.notna(), None).to_dict("records")
     return "".join(json.dumps(line) + "\n" for line in lines)

@@ -1,4 +1,8 @@
-"""RecBole's atomic files: tab-separated text under a typed header, read by pandas without quoting in mind."""
+"""Write RecBole's atomic files: tab-separated text under a header with types.
+
+Fields are not quoted, but RecBole reads the files by pandas, which treats a leading quote and words such as
+``NA`` specially. So ids that pandas would misread are refused.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,21 @@ from recbole_llminit.utils.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What pandas reads as missing; RecBole would drop a user or item of that name.
+# Words that pandas reads as missing values; RecBole would drop a user or item with such an id.
 _WORDS = "#N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None n/a nan null"
 _MISSING = ("#N/A N/A", *_WORDS.split())
 
 
 def write(file: Path, types: Mapping[str, str], batches: Iterable[pa.RecordBatch]) -> str:
-    """Write batches of rows as an atomic file and return its SHA-256.
+    """Write batches of rows as an atomic file and return the file's SHA-256.
 
     Args:
-        file: Where to write.
-        types: RecBole's type of each column, in order; ``token`` columns are ids.
-        batches: Rows with these columns.
+        file: The file to write.
+        types: RecBole's type of each column, in the order of the columns.
+        batches: Rows with these columns; ``user_id`` and ``item_id`` are checked if they are tokens.
 
     Raises:
-        UserError: If an id holds a tab or a line break, starts with a quote or reads as missing.
+        UserError: If an id contains a tab or a line break, starts with a quote or is one of `_MISSING`.
     """
     digest = hashlib.sha256()
     with file.open("wb") as out:

@@ -1,4 +1,4 @@
-"""Downloads that go on where they stopped, and are checked."""
+"""Download files, continue after a broken connection, and check the SHA-256."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from recbole_llminit.utils.errors import UserError
 
 _CHUNK = 1 << 18  # bytes
 _TRIES = 4
-_TIMEOUT = 30  # seconds without a byte
+_TIMEOUT = 30  # seconds without receiving a byte
 
 
 def is_url(name: str) -> bool:
-    """Say whether a name is a URL rather than a path."""
+    """Return whether a name is a URL rather than a path."""
     return name.startswith(("http://", "https://"))
 
 
 def file_name(url: str) -> str:
-    """Return the name that a URL's file gets.
+    """Return the file name under which the file of a URL is saved.
 
     Raises:
-        UserError: If it is no URL.
+        UserError: If `url` is not a valid URL.
     """
     try:
         return Path(unquote(urlparse(url).path)).name
@@ -37,16 +37,18 @@ def file_name(url: str) -> str:
 
 
 def download(url: str, folder: Path, quiet: bool = False) -> Path:
-    """Fetch a file into a folder, unless it is there; a broken download goes on where it stopped.
+    """Download a file into a folder, unless the folder has it, and return its path.
+
+    The bytes received are kept in a file ``.part``, from which a later call continues.
 
     Args:
-        url: ``https://host/file``, with ``#sha256=...`` to have the file checked.
-        folder: Where to put it, under the URL's file name.
+        url: ``https://host/file``; with ``#sha256=...`` at its end, the file is checked.
+        folder: Folder of the file, which gets the URL's file name.
         quiet: Show no progress bar.
 
     Raises:
-        UserError: If the server can't be reached, refuses, or sends something else; says which file
-            to put where instead.
+        UserError: If the server can't be reached or refuses, or if the file's SHA-256 is another one.
+            If nothing was received, the message says which file to get elsewhere and where to put it.
     """
     url, _, expected = url.partition("#sha256=")
     file = folder / file_name(url)
@@ -59,14 +61,17 @@ def download(url: str, folder: Path, quiet: bool = False) -> Path:
     try:
         verify(part, expected)
     except UserError:
-        part.unlink()  # it can't be gone on with
+        part.unlink()  # a later call could not continue from a wrong file
         raise
     part.replace(file)
     return file
 
 
 def _fetch_patiently(url: str, part: Path, by_hand: str, quiet: bool) -> None:
-    """Fetch a partial file's rest, again if the connection fails or the server asks to wait."""
+    """Fetch the rest of a partial file; try again if the connection fails, or after status 429 or 5xx.
+
+    An error of the local disk is raised as it is.
+    """
     for attempt in range(_TRIES):
         try:
             return _fetch(url, part, quiet)
@@ -90,17 +95,18 @@ def _by_hand(file: Path) -> str:
 
 
 def _disk(error: OSError) -> bool:
+    # Without a file name or these numbers it is an error of the connection, which may be tried again.
     return error.filename is not None or error.errno in (27, 28)  # file too large, disk full
 
 
 def _fetch(url: str, part: Path, quiet: bool) -> None:
-    """Append what is missing to a partial file."""
+    """Append the missing bytes to a partial file."""
     have = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         answer = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
-        if error.code == 416 and have:  # nothing is missing, or the file has changed: verify tells
+        if error.code == 416 and have:  # the file is complete, or another one, which `verify` finds
             return
         raise
     with answer:
@@ -120,10 +126,10 @@ def _fetch(url: str, part: Path, quiet: bool) -> None:
 
 
 def verify(file: Path, expected: str) -> None:
-    """Compare a file's SHA-256 with the one that is expected; nothing where none is.
+    """Check that a file has the SHA-256 `expected`; an empty `expected` accepts every file.
 
     Raises:
-        UserError: If they differ.
+        UserError: If the file has another SHA-256.
     """
     if expected and (found := sha256(file)) != expected.lower():
         name = file.with_name(file.name.removesuffix(".part"))

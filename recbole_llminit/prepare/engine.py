@@ -1,7 +1,7 @@
-"""Where tables are computed: DuckDB in this process, or Spark. Both run the same Ibis expressions.
+"""Compute tables on DuckDB, in this process, or on Spark; both run the same Ibis expressions.
 
-Every step ends in Parquet files in a work folder and starts from them again. So nothing has to fit in
-memory, a step is computed once, and neither engine needs tables of its own.
+Every step is written to Parquet files in a work folder, from which the next step reads. So data need not fit
+into memory, a step is computed once, and no table has to be stored in the engine itself.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 ENGINES = ("duckdb", "spark")
-_ROWS = 100_000  # rows read back at a time
+_ROWS = 100_000  # rows per batch, at most
 
 
 class Engine:
-    """An engine with a work folder of Parquet files.
+    """An engine that computes tables and keeps them as Parquet files in a work folder.
 
     Args:
         name: ``duckdb`` or ``spark``.
-        work: An empty folder; whoever made it removes it.
-        memory: What the engine may use before it spills to `work`, e.g. ``2GB``.
+        work: An empty folder, which the caller removes.
+        memory: Memory that the engine may use before it spills to disk, e.g. ``2GB``.
 
     Raises:
-        ImportError: If its package is not installed.
-        UserError: If there is no such engine, no Java for Spark, or `memory` is not a size.
+        ImportError: If the engine's package is not installed.
+        UserError: If there is no engine of this name, Spark finds no Java, or `memory` is not a size.
     """
 
     def __init__(self, name: str, work: Path, memory: str) -> None:
@@ -45,22 +45,22 @@ class Engine:
         self._backend = _DuckDB(work, memory) if name == "duckdb" else _Spark(work, memory)
         self.version = f"{self._backend.version}, ibis {metadata.version('ibis-framework')}"
         self._steps = 0
-        self._lines: list[Path] = []  # JSON files that were read
-        self._tables: list[Path] = []  # other files that were read
+        self._lines: list[Path] = []  # JSON files read so far, for error messages
+        self._tables: list[Path] = []  # other files read so far
 
     def json(self, file: Path, columns: Sequence[str]) -> Table:
-        """Read JSON lines; every column is a string, nested values are JSON text, absent ones null.
+        """Read JSON lines; every column is a string, with nested values as JSON text and absent ones null.
 
         Raises:
-            UserError: Here, or when a table that comes from it is computed: with the number of the
-                first line that is not JSON.
+            UserError: If a line is not JSON; the message gives the number of the first such line. The
+                error may come later, when a table that depends on this one is computed.
         """
         self._lines.append(file)
         with self._explained():
             return self._backend.json(file, columns)
 
     def csv(self, file: Path, separator: str = ",", quoted: bool = True) -> Table:
-        """Read a table of text with a header line; every column is a string."""
+        """Read a text table with a header line; every column is a string."""
         self._tables.append(file)
         with self._explained():
             return self._backend.csv(file, separator, quoted)
@@ -71,11 +71,11 @@ class Engine:
             return self._backend.parquet(path)
 
     def step(self, table: Table) -> Table:
-        """Compute a table now and go on from its files."""
+        """Compute a table now, and return a table that reads the result from its files."""
         return self.parquet(self._write(table))
 
     def batches(self, table: Table) -> Iterator[pa.RecordBatch]:
-        """Compute a table and read it in its order, some rows at a time."""
+        """Compute a table and yield its rows in their order, in batches."""
         from pyarrow import parquet
 
         path = self._write(table)
@@ -106,7 +106,10 @@ class Engine:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn an engine's error into one line, by a look at the files it was reading."""
+        """Turn an engine's error into a one-line error.
+
+        JSON files are read again to find the line that caused it; other files are named.
+        """
         try:
             yield
         except self._backend.errors as error:
@@ -184,7 +187,7 @@ class _Spark:
                 .config("spark.ui.enabled", "false")
                 .getOrCreate()
             )
-        except Exception as error:  # py4j has several, depending on why Java did not start
+        except Exception as error:  # py4j raises various ones, depending on why Java did not start
             raise UserError(f"--engine spark: no Spark session ({error}); it needs Java 17") from None
         session.sparkContext.setLogLevel("OFF")
         self.connection = ibis.pyspark.connect(session)
@@ -212,10 +215,10 @@ class _Spark:
 
 
 def _no_pattern(file: Path) -> str:
-    """Return a path for DuckDB, which takes some characters for patterns."""
+    """Return a path for DuckDB, with the characters escaped that it would read as a pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(file))
 
 
 def _literally(file: Path) -> str:
-    """Return a path for Spark, which takes some characters for patterns."""
+    """Return a path for Spark, with the characters escaped that it would read as a pattern."""
     return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(file.absolute()))

@@ -1,4 +1,4 @@
-"""Raw files: whole, readable and hashed before anything is made of them."""
+"""Check, hash, read and unpack raw files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from recbole_llminit.utils.errors import UserError
 
 Parser = Callable[[str], dict[str, Any]]
 _CHUNK = 1 << 20  # bytes
-# What the readers of archives raise; zipfile's for a password is a RuntimeError.
+# Errors of the archive readers; zipfile raises RuntimeError for an archive with a password.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 def inspect(file: Path, url: str | None = None, quiet: bool = False) -> RawFile:
-    """Hash a file and read it to its end, so that a truncated download is found before the work.
+    """Return what the card records of a raw file, after checking that the file is complete.
+
+    A gzip file is decompressed to its end, so that a truncated download is found before the work starts.
 
     Raises:
-        UserError: If it does not exist, is empty, or is a damaged gzip file.
+        UserError: If the file does not exist, is empty, or is a damaged gzip file.
     """
     if not file.is_file():
         raise UserError(f"{file} does not exist or is not a file")
@@ -45,7 +47,7 @@ def inspect(file: Path, url: str | None = None, quiet: bool = False) -> RawFile:
 
 
 def sha256(file: Path, progress: Callable[[int], object] = lambda size: None) -> str:
-    """Return a file's SHA-256; `progress` is called with the bytes of each part that was read."""
+    """Return a file's SHA-256; `progress` is called with the number of bytes of each part that was read."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -65,10 +67,10 @@ def _read_to_the_end(file: Path) -> None:
 
 @contextmanager
 def open_text(file: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """Open a plain or gzip-compressed text file; lines end at a newline alone.
+    """Open a plain or gzip-compressed text file, in which only a newline ends a line.
 
     Raises:
-        UserError: If its bytes are not text in `encoding`.
+        UserError: If the file is not text in `encoding`.
     """
     opened = gzip.open if file.suffix == ".gz" else open
     try:
@@ -82,7 +84,7 @@ def parse_json(line: str) -> dict[str, Any]:
     """Parse a line that holds a JSON object.
 
     Raises:
-        ValueError: If it holds anything else, or a surrogate that is no character.
+        ValueError: If it holds anything else, or a lone surrogate, which is not a character.
     """
     value = json.loads(line)
     if not isinstance(value, dict):
@@ -93,21 +95,21 @@ def parse_json(line: str) -> dict[str, Any]:
 
 
 def first_record(file: Path, parse: Parser = parse_json) -> dict[str, Any]:
-    """Return the first line that is not blank, parsed; errors are :func:`records`'."""
+    """Return the first line that is not blank, parsed, or an empty mapping; raises as :func:`records`."""
     return next(records(file, parse), {})
 
 
 def records(file: Path, parse: Parser, skip: int = 0, encoding: str = "utf-8") -> Iterator[dict[str, Any]]:
-    """Yield each line of a file, parsed; blank lines are no lines.
+    """Yield each line of a file, parsed; blank lines are left out.
 
     Args:
-        file: Plain or gzip.
-        parse: From a line to a mapping; raises ValueError on what it can't read.
-        skip: How many unreadable lines to drop.
-        encoding: Of the file.
+        file: A plain or gzip-compressed file.
+        parse: Turns a line into a mapping, and raises ValueError for a line that it can't read.
+        skip: Number of unreadable lines to leave out.
+        encoding: Encoding of the file.
 
     Raises:
-        UserError: At the first unreadable line past `skip`, with its number.
+        UserError: If more than `skip` lines are unreadable; the message gives the line's number.
     """
     bad = 0
     with open_text(file, encoding) as lines:
@@ -135,7 +137,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack a zip or tar file into `folder` and return the folder that holds its files.
 
     Raises:
-        UserError: If it is damaged, or a member would land outside `folder`.
+        UserError: If the archive is damaged, or a member's path leads outside `folder`.
     """
     folder.mkdir()
     try:
@@ -148,7 +150,7 @@ def unpack(archive: Path, folder: Path) -> Path:
                 _refuse_climbers(archive, taped.getnames(), folder)
                 taped.extractall(folder, filter="data")
     except OSError as error:
-        if error.errno is not None:  # the disk's, not the archive's
+        if error.errno is not None:  # an error of the disk, not of the archive
             raise
         raise UserError(f"{archive} can't be unpacked: {error}") from None
     except _DAMAGE as error:

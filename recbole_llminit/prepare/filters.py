@@ -1,6 +1,6 @@
-"""Filters of interactions, as Ibis expressions: from a table to a table.
+"""Filters of interactions: functions that take an Ibis table and return one.
 
-Tables have ``user_id``, ``item_id`` and, where known, ``rating`` and ``timestamp`` in seconds.
+Tables have the columns ``user_id``, ``item_id`` and, where known, ``rating`` and ``timestamp`` in seconds.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ibis import _
 if TYPE_CHECKING:
     from ibis.expr.types import Table
 
-_HASHES = 16**8  # as many values as eight hexadecimal digits have
+_HASHES = 16**8  # number of values of eight hexadecimal digits
 
 
 def complete(table: Table) -> Table:
-    """Keep interactions that name a user and an item."""
+    """Keep interactions that have both a user and an item."""
     named = [(_[c].notnull()) & (_[c] != "") for c in ("user_id", "item_id")]
     return table.filter(named)
 
 
 def sample(table: Table, share: float, seed: int) -> Table:
-    """Keep a share of the users, with all they did; a user is in or out by a hash of seed and id."""
+    """Keep all interactions of a share of the users, who are chosen by a hash of `seed` and user id."""
     first = (ibis.literal(f"{seed}:") + table.user_id).hexdigest("md5").substr(0, 8)
     return table.filter(first < f"{int(share * _HASHES):08x}") if share < 1 else table
 
@@ -35,10 +35,10 @@ def rated(table: Table, minimum: float) -> Table:
 
 
 def distinct(table: Table, keep: str) -> Table:
-    """Keep the ``first`` or ``last`` interaction in time of each user and item.
+    """Keep the ``first`` or ``last`` interaction in time of each (user, item) pair.
 
-    At the same time the better rating goes first, and then the review in alphabetical order, so that the
-    choice depends on the data alone.
+    Interactions of the same time are ordered by rating, the highest first, and then alphabetically by
+    review, so that the choice depends on the data alone.
     """
     by = [c for c in ("timestamp", "rating", "review") if c in table.columns]
     order = [
@@ -50,30 +50,30 @@ def distinct(table: Table, keep: str) -> Table:
 
 
 def within(table: Table, since: float | None, until: float | None) -> Table:
-    """Keep interactions from `since` on and before `until`, in seconds since 1970."""
+    """Keep interactions at or after `since` and before `until`, both in seconds since 1970."""
     if since is not None:
         table = table.filter(_.timestamp >= since)
     return table if until is None else table.filter(_.timestamp < until)
 
 
 def described(table: Table, items: Table, columns: list[str], minimum: int) -> Table:
-    """Keep interactions with items whose text columns hold at least `minimum` characters together."""
+    """Keep interactions with items whose text columns together have at least `minimum` characters."""
     characters = sum((items[column].length() for column in columns), ibis.literal(0))
     return table.semi_join(items.filter(characters >= minimum), "item_id")
 
 
 def k_core(table: Table, k: int, compute: Callable[[Table], Table], size: Callable[[Table], int]) -> Table:
-    """Keep the largest part in which every user and every item has at least `k` interactions.
+    """Keep the largest subset in which every user and every item has at least `k` interactions.
 
-    Users and items with fewer are removed until none is left to remove; the result does not depend on
-    the order. It is what RecBole's ``user_inter_num_interval`` and ``item_inter_num_interval`` of
-    ``[k,inf)`` keep.
+    Users and items with fewer are removed repeatedly until there are none; the result does not depend on
+    the order of removal. RecBole keeps the same interactions with ``user_inter_num_interval`` and
+    ``item_inter_num_interval`` set to ``[k,inf)``.
 
     Args:
         table: Interactions.
-        k: At least so many a user and an item.
-        compute: Computes a table and returns it, so that a round starts from the round before.
-        size: Counts a table's rows.
+        k: Least number of interactions of a user and of an item.
+        compute: Computes a table and returns it, so that each round starts from the result of the last.
+        size: Returns the number of rows of a table.
     """
     before, after = -1, size(table)
     while before != after:
@@ -87,10 +87,11 @@ def k_core(table: Table, k: int, compute: Callable[[Table], Table], size: Callab
 
 
 def training_reviews(table: Table) -> Table:
-    """Return ``item_id`` and ``review`` of each user's interactions before the last two in time.
+    """Return the reviews of each user's interactions before the user's last two in time.
 
-    These are the training part of a leave-one-out split in order of time, whatever the order of
-    interactions at the same second: a user's whose last two can't be told from others keep none of them.
+    The result has the columns ``item_id``, ``timestamp``, ``user_id`` and ``review``. These interactions
+    belong to the training part of a leave-one-out split in order of time. Interactions at the same time
+    as a user's second-to-last are left out too, because a split may take them for one of the last two.
     """
     window = ibis.window(group_by="user_id", order_by=_.timestamp.desc(nulls_first=True))
     ranked = table.mutate(rank=ibis.row_number().over(window))

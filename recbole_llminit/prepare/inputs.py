@@ -1,4 +1,4 @@
-"""The raw files of a recipe, made local: found, downloaded, unpacked, checked."""
+"""Find, download, unpack and check the raw files that a recipe names."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from recbole_llminit.prepare.recipe import Recipe
 from recbole_llminit.prepare.sources import Inputs, Source
 from recbole_llminit.utils.errors import UserError
 
-RAW = "raw"  # folder of a dataset's raw files, and of its downloads
+RAW = "raw"  # subfolder of a dataset's folder for its raw files and downloads
 
 
 def local_inputs(
     recipe: Recipe, source: Source, folder: Path, work: Path, skip_bad_lines: int, quiet: bool
 ) -> tuple[Inputs, list[RawFile]]:
-    """Return where the raw files lie, and what the card says of them.
+    """Return the inputs of a source with all files local, and what the card records of each file.
 
-    A URL is looked for under its file's name in ``--path`` and in the dataset's folder ``raw/`` before
-    it is downloaded there.
+    The file of a URL is looked for, by its name, in ``--path`` and in the subfolder ``raw`` of the
+    dataset's folder. If it is in neither, it is downloaded into the latter.
 
     Args:
-        recipe: Names files, folders or URLs.
-        source: Says which of them have to be there.
-        folder: The dataset's.
-        work: Where archives are unpacked.
-        skip_bad_lines: Passed on to the source.
+        recipe: Names the files, folders or URLs.
+        source: Says which of them are required.
+        folder: The dataset's folder.
+        work: Folder in which archives are unpacked.
+        skip_bad_lines: Number of unreadable lines that the source may leave out of each file.
         quiet: Show no progress bars.
 
     Raises:
-        UserError: If an input is missing, damaged or can't be fetched.
+        UserError: If an input is missing, damaged or can't be downloaded.
     """
     found: dict[str, Path] = {}
     facts: list[RawFile] = []
@@ -59,14 +59,14 @@ def _fetched(url: str, folder: Path, path: str | None, quiet: bool) -> Path:
     for place in (*places, folder / RAW):
         for name in (file_name(url), file_name(url).removesuffix(".gz")):
             if (place / name).is_file():
-                if name == file_name(url):  # the hash is of the packed file
+                if name == file_name(url):  # the URL's hash is that of the compressed file
                     verify(place / name, url.partition("#sha256=")[2])
                 return place / name
     return download(url, folder / RAW, quiet)
 
 
 def _folder(path: Path, source: Source, work: Path) -> tuple[Path, list[Path]]:
-    """Return a folder of raw files and the files to check: its own, or the archive it came from."""
+    """Return a folder of raw files, and the files to check: those in it, or the archive that held them."""
     if path.is_dir():
         checked = sorted({file for pattern in source.patterns for file in path.glob(pattern)})
         return path, checked

@@ -1,4 +1,4 @@
-"""Item texts: one clean row an item, and the reviews that may be read."""
+"""Make one row of clean texts for each item, with a column of reviews from the training part on request."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.expr.types import Table
 
-_REVIEWS = 20  # of an item, the oldest first: more than an encoder reads
+_REVIEWS = 20  # per item, the oldest first; their text is longer than an encoder reads
 
 
 def clean_items(engine: Engine, items: Table, interactions: Table, columns: list[str]) -> Table:
     """Return the items that occur in interactions, each once, with clean text columns.
 
-    An item that the raw data describe twice keeps the description whose clean texts sort last, so that an
-    empty one never wins and both engines choose the same.
+    If the raw data describe an item more than once, the description whose clean texts sort last is kept.
+    So no empty description is preferred to another, and both engines make the same choice.
     """
     batches = engine.batches(items.semi_join(interactions, "item_id").select("item_id", *columns))
     clean = _stored(engine, "items", ["item_id", *columns], (_cleaned(batch, columns) for batch in batches))
@@ -38,8 +38,8 @@ def clean_items(engine: Engine, items: Table, interactions: Table, columns: list
 def with_reviews(engine: Engine, items: Table, interactions: Table) -> Table:
     """Add a column ``reviews``: the text of each item's oldest reviews in the training part.
 
-    That part is every interaction before a user's last two in time, as the ``sequential`` protocol
-    splits. Under another split some of these reviews belong to interactions to be predicted.
+    The training part is every interaction before a user's last two in time, as the ``sequential``
+    protocol splits. Under another split some of these reviews belong to validation or test.
     """
     reviews = filters.training_reviews(interactions).order_by("item_id", "timestamp", "user_id", "review")
     rows = (row for batch in engine.batches(reviews) for row in batch.to_pylist())

@@ -1,4 +1,4 @@
-"""A recipe: which raw data, and how they are filtered. From ``props/dataset/*.yaml`` or from flags."""
+"""Recipes of datasets: the raw data and the filters, from ``props/dataset/*.yaml`` or from flags."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _UNKNOWN = "'prepare' has no field '{field}'"
 
 
 def seconds(day: str | None, flag: str) -> float | None:
-    """Return the second since 1970 at which a day begins (UTC).
+    """Return the time at which a day begins (UTC), in seconds since 1970; None for None.
 
     Raises:
-        UserError: If it is no day.
+        UserError: If `day` is not a date like 2014-01-31; the message names `flag`.
     """
     if day is None:
         return None
@@ -34,7 +34,7 @@ def seconds(day: str | None, flag: str) -> float | None:
 
 
 def _day(value: Any, field: ValidationInfo) -> str | None:
-    """Return a day as text; YAML reads it as a date, or a year as a number."""
+    """Check a day and return it as text; YAML gives a date, or a number if only a year was written."""
     day = None if value is None else str(value)
     seconds(day, str(field.field_name))
     return day
@@ -45,27 +45,27 @@ _Day = Annotated[str | None, BeforeValidator(_day)]
 
 @dataclass(frozen=True, config=STRICT)
 class Recipe:
-    """What ``prepare`` does; the filters run in the order they stand here.
+    """The input and the options of ``prepare``; the filters run in the order given here.
 
     Attributes:
-        source: The kind of raw data, a key of ``SOURCES``.
-        reviews: File or URL of interactions.
-        metadata: File or URL of items.
-        path: Folder, archive or URL of an archive.
-        sample: Share of the users to keep, for a quick look.
-        min_rating: Least rating; None keeps all.
-        duplicates: Which interaction of a user and an item to keep: ``first``, ``last`` or ``all``.
-        since: First day, as YYYY-MM-DD (UTC).
-        until: Day after the last, as YYYY-MM-DD (UTC).
-        min_text: Least characters of text an item has.
-        kcore: Least interactions of a user and of an item, 0 for any.
-        review_text: Add the training part's reviews to the items' text columns.
-        template: Text of an item.
-        columns: Names in a table of interactions.
-        item_columns: Names in a table of items.
-        time_unit: Of a table's timestamps.
-        generate: Size of a synthetic world.
-        seed: Of sampling and generating.
+        source: Kind of raw data, a key of ``SOURCES``.
+        reviews: File or URL of the interactions.
+        metadata: File or URL of the items.
+        path: Folder, archive or URL of an archive of the raw files.
+        sample: Share of the users to keep, for a quick trial.
+        min_rating: Lowest rating to keep; None keeps all.
+        duplicates: Interaction to keep of each (user, item) pair: ``first``, ``last`` or ``all``.
+        since: First day to keep, as YYYY-MM-DD (UTC).
+        until: Day after the last day to keep, as YYYY-MM-DD (UTC).
+        min_text: Least number of characters in the text columns of an item.
+        kcore: Least number of interactions of a user and of an item; 0 keeps all.
+        review_text: Whether to add the training part's reviews to the items' text columns.
+        template: Template of the item texts; None for the source's default.
+        columns: Column names in a table of interactions, by user, item, rating and timestamp.
+        item_columns: Column names in a table of items, by item and by the names of text columns.
+        time_unit: Unit of a table's timestamps: seconds, milliseconds or iso.
+        generate: Numbers of users, items and interactions of a synthetic dataset.
+        seed: Seed of sampling and of generating.
     """
 
     source: str
@@ -88,10 +88,10 @@ class Recipe:
     seed: int = 2020
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense.
+        """Check the ranges of the numbers.
 
         Raises:
-            UserError: With the value and what was expected.
+            UserError: If a number is out of its range.
         """
         if not 0 < self.sample <= 1:
             raise UserError(f"--sample {self.sample} must be a share of the users above 0 and up to 1")
@@ -100,16 +100,16 @@ class Recipe:
                 raise UserError(f"--{flag.replace('_', '-')} {getattr(self, flag)} must not be negative")
 
     def changed(self, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some fields in place of its own.
+        """Return a copy of the recipe in which `values` replace the fields they name.
 
         Raises:
-            UserError: With the value and what was expected.
+            UserError: If a value is wrong.
         """
         return checked(Recipe, {**vars(self), **values}, wrong=_WRONG)
 
 
 def recipes() -> list[str]:
-    """Return the names that have a recipe."""
+    """Return the names of the datasets that have a recipe, in alphabetical order."""
     return sorted(file.stem for file in (PROPS / "dataset").glob("*.yaml") if "prepare" in read_mapping(file))
 
 
@@ -117,7 +117,7 @@ def find_recipe(name: str) -> Recipe | None:
     """Return the recipe of a dataset, or None if there is none.
 
     Raises:
-        UserError: If it names a field that recipes don't have, or a value that makes no sense.
+        UserError: If the recipe has an unknown field or a wrong value.
     """
     file = PROPS / "dataset" / f"{name}.yaml"
     fields = read_mapping(file).get("prepare") if file.is_file() else None

@@ -1,4 +1,4 @@
-"""Item text as it should be read: no markup, no control characters, nothing that breaks a line of a file."""
+"""Clean item texts of markup, control characters and whatever would break a line of an atomic file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-# What is not closed hides the rest of the text, as in a browser; it also keeps the search linear.
+# An element that is not closed hides the rest of the text, as in a browser; so the search stays linear.
 _HIDDEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
 )
@@ -17,15 +17,15 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, ze
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LEADING_QUOTES = re.compile(r'^"+')
 _LONGEST = 100_000  # characters of a field; RecBole's reader stops at 131,072
-_LISTS = ("categories", "genres")  # columns whose values are words, not prose
+_LISTS = ("categories", "genres")  # columns whose lists hold words, not sentences
 
 
 def clean(text: str | None) -> str:
     """Return a text on one line without HTML, entities or control characters.
 
-    Entities are decoded twice, for crawled text is often encoded twice. A double quote at the start
-    becomes single quotes: RecBole's reader would take it for the opening of a quoted field. What is longer
-    than 100,000 characters is cut.
+    Entities are decoded twice, because crawled text is often encoded twice. Double quotes at the start
+    become single quotes, because RecBole's reader would take them for the start of a quoted field. The
+    text is cut after 100,000 characters.
     """
     if not text:
         return ""
@@ -38,17 +38,17 @@ def clean(text: str | None) -> str:
 
 
 def flatten(value: str | None, column: str) -> str:
-    """Clean a field that may hold a (nested) JSON list: words joined by commas, prose by spaces.
+    """Return a field as one clean text; the field may hold a (nested) JSON list.
 
-    Repeated entries are kept once, in their order; ``[["Beauty", "Hair"], ["Beauty", "Nails"]]``
-    becomes ``Beauty, Hair, Nails``.
+    A list's entries are joined by commas in the columns `_LISTS` and by spaces in others. Each entry is
+    kept once, in order: ``[["Beauty", "Hair"], ["Beauty", "Nails"]]`` becomes ``Beauty, Hair, Nails``.
     """
     if value is None or not value.startswith("["):
         return clean(value)
     try:
         entries = list(_leaves(json.loads(value)))
     except (ValueError, RecursionError):
-        return clean(value)  # prose in brackets
+        return clean(value)  # the field is a text in brackets, not a list
     parts = dict.fromkeys(filter(None, map(clean, entries)))
     return clean((", " if column in _LISTS else " ").join(parts))
 

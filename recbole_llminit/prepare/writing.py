@@ -1,4 +1,4 @@
-"""The writing of a dataset: in a work folder first, and moved into its own folder together at the end."""
+"""Write a dataset's files in a work folder, and move them into the dataset's folder at the end."""
 
 from __future__ import annotations
 
@@ -22,19 +22,27 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 _COLUMNS = {"user_id": "token", "item_id": "token", "rating": "float", "timestamp": "float"}
-_ORDER = ("user_id", "timestamp", "item_id", "rating")  # of the rows
+_ORDER = ("user_id", "timestamp", "item_id", "rating")  # by which the rows are sorted
 
 
 def write_files(
     name: str, place: Path, table: Table, items: Table | None, types: Mapping[str, str], engine: Engine
 ) -> tuple[dict[str, str], dict[str, float]]:
-    """Write the atomic files into `place`, rows in order.
+    """Write the atomic files of the dataset `name` into the folder `place`, with sorted rows.
+
+    Args:
+        name: Name of the dataset.
+        place: The work folder.
+        table: Interactions.
+        items: Items with clean texts, or None, in which case no ``.item`` file is written.
+        types: RecBole's type of each text column.
+        engine: Engine of the tables.
 
     Returns:
         Each file's SHA-256, and the share of items in which each text column is not empty.
 
     Raises:
-        UserError: If no item has a text, or an id can't stand in an atomic file.
+        UserError: If no item has a text, or if RecBole would misread an id.
     """
     columns = {column: kind for column, kind in _COLUMNS.items() if column in table.columns}
     order = [column for column in _ORDER if column in columns]
@@ -63,7 +71,7 @@ def _refuse_no_text(coverage: Mapping[str, float], ids: Table, engine: Engine) -
 def _counted(
     batches: Iterator[pa.RecordBatch], columns: list[str], coverage: dict[str, float]
 ) -> Iterator[pa.RecordBatch]:
-    """Pass batches on and fill in the share of rows in which each column is not empty."""
+    """Yield the batches, and then set in `coverage` the share of rows in which each column is not empty."""
     rows, filled = 0, dict.fromkeys(columns, 0)
     for batch in batches:
         rows += batch.num_rows
@@ -74,7 +82,7 @@ def _counted(
 
 
 def refuse_foreign_files(folder: Path) -> None:
-    """Refuse to replace a dataset that was not prepared here: it may be the only copy.
+    """Refuse to replace a dataset that `prepare` did not make, because it may be the only copy.
 
     Raises:
         UserError: If the folder holds atomic files without a data card.
@@ -88,7 +96,10 @@ def refuse_foreign_files(folder: Path) -> None:
 
 @contextmanager
 def work_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside the dataset's and remove it; remove those of processes that died."""
+    """Yield an empty folder beside the dataset's folder, and remove it at the end.
+
+    Work folders of processes that no longer run are removed first.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{folder.name}.prepare-"
     for left in folder.parent.glob(f"{prefix}*"):
@@ -104,7 +115,11 @@ def work_folder(folder: Path) -> Iterator[Path]:
 
 
 def put(place: Path, folder: Path, files: list[str]) -> None:
-    """Move the files into the dataset's folder, its card last: a card vouches for what lies beside it."""
+    """Move `files` from the work folder `place` into the dataset's folder, in their order.
+
+    The old card is removed before and the new card is last in `files`, so that at any moment a card in
+    the folder describes the files beside it. Files of the old card that `files` lacks are removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     before = read_card(folder)
     outdated = set(before.sha256 if before else ()) - set(files)

@@ -1,4 +1,4 @@
-"""The report of some results: one page that needs no other file."""
+"""Build the report of some results: one HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from recbole_llminit.report.page import page, table_of
 from recbole_llminit.report.table import label
 from recbole_llminit.utils.writing import write_text
 
-Parts = list[tuple[str, Markup]]  # title and HTML
+Parts = list[tuple[str, Markup]]  # title and HTML of each part
 
 
 def report_files(files: Sequence[Path], metrics: Sequence[str], target: Path) -> Path:
-    """Write the report of result files; the first plain model of each backbone is the others' baseline.
+    """Write the report of result files and return its path; `of_files` says which results are the baseline.
+
+    Args:
+        files: The result files.
+        metrics: The metrics of the table; the parts below it show the last one.
+        target: The file of the page.
 
     Raises:
         UserError: If a file is no result file.
@@ -46,7 +51,12 @@ def _line(entry: Entry, metrics: Sequence[str]) -> list[str]:
 
 
 def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
-    """Return the parts that results give, dataset by dataset and protocol by protocol."""
+    """Return the parts of a page about some results, for each dataset and protocol.
+
+    Args:
+        entries: The results.
+        metric: The metric that is shown, such as ``ndcg@10``.
+    """
     parts: Parts = []
     for where, some in by_table(entries):
         parts.append((f"Training curves: {where}", figures.curves(some)))
@@ -59,7 +69,7 @@ def parts_of(entries: Sequence[Entry], metric: str) -> Parts:
 
 
 def _cold(entries: Sequence[Entry], metric: str) -> Markup:
-    """Return a table of warm, cold and all items, means over seeds; nothing where no item is cold."""
+    """Return a table of means over seeds for all, warm and cold items; empty if no item is cold."""
     values = pd.concat([group_values(entries, by, metric) for by in ("all", "items")])
     if values.empty or "cold" not in set(values["bucket"]):
         return Markup()
@@ -87,6 +97,6 @@ def _rank(table: dict[str, Any] | None) -> str:
 
 
 def write(target: Path, title: str, about: str, parts: Parts) -> Path:
-    """Write the page with all that it needs in one step, and return it."""
+    """Write the page with all that it needs in one step, and return its path."""
     write_text(page(title, about, parts, figures.script()), target)
     return target

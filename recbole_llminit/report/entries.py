@@ -1,4 +1,4 @@
-"""What a report is about: results, each with its place beside the others."""
+"""Label the results of a report, so that each can be compared with its baseline."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recbole_llminit.model.specs import host_name
 from recbole_llminit.report.table import label, read_result
 from recbole_llminit.run.diagnostics import users_file
 
-Place = tuple[str, str, str]
-# Config keys in which the runs of one setting may differ.
+Place = tuple[str, str, str]  # dataset, protocol and group
+# Config keys in which runs of one setting may differ.
 _NO_SETTING = {
     *("seed", "result_file", "data_path", "checkpoint_dir", "resume", "show_progress", "state", "worker"),
     *("use_gpu", "gpu_id", "device", "local_rank"),
@@ -24,36 +24,37 @@ _NO_SETTING = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A result and where it stands: settings of the same place are compared with its baseline."""
+    """A result with its labels. Settings of the same place are compared with the baseline of that place."""
 
     dataset: str
     protocol: str
-    group: str  # the backbone, and what is varied
+    group: str  # the backbone (a plain model's name), with the values of varied keys
     setting: str
     seed: int
-    is_base: bool
+    is_base: bool  # whether the setting is the baseline
     result: dict[str, Any]
     file: Path
 
     @property
     def place(self) -> Place:
-        """What entries have in common that can be compared."""
+        """Dataset, protocol and group; entries can be compared if these are equal."""
         return (self.dataset, self.protocol, self.group)
 
     @property
     def has_users(self) -> bool:
-        """Whether the run's users are stored."""
+        """Whether the run's history, ranking and metrics of each user are stored."""
         return users_file(self.file).is_file()
 
 
 def of_files(files: Sequence[Path]) -> list[Entry]:
     """Return the entries of result files.
 
-    Files that differ in the seed alone are of one setting. The baseline of a dataset, protocol and backbone
-    is its first plain model, and where there is none the first setting.
+    Files that differ only in the seed are of one setting. The backbone of ``LLMInit<X>`` is its host model
+    (the RecBole model X beneath it), that of any other model is the model itself. The baseline of a dataset,
+    protocol and backbone is its first plain model, or its first setting if it has no plain model.
     """
     results = [(file, read_result(file)) for file in files]
-    named: dict[Place, dict[str, str]] = {}  # what a setting is -> its name
+    named: dict[Place, dict[str, str]] = {}  # the keys that define a setting -> its name
     entries: list[Entry] = []
     for file, result in results:
         place = (result["dataset"], result["protocol"], host_name(result["model"]))
@@ -62,13 +63,13 @@ def of_files(files: Sequence[Path]) -> list[Entry]:
             names[spec] = model if model not in names.values() else f"{model} ({file.stem})"
         entries.append(Entry(*place, names[spec], int(result["seed"]), False, result, file))
     bases: dict[Place, str] = {}
-    for entry in sorted(entries, key=lambda entry: entry.result["model"] != entry.group):  # plain ones first
+    for entry in sorted(entries, key=lambda entry: entry.result["model"] != entry.group):  # plain first
         bases.setdefault(entry.place, entry.setting)
     return [replace(entry, is_base=entry.setting == bases[entry.place]) for entry in entries]
 
 
 def _spec(result: dict[str, Any]) -> str:
-    """Return what makes a run's setting: the model, and all keys but the seed and those of the machine."""
+    """Return what defines a run's setting: its model, and all keys but the seed and those of the machine."""
     keys = {key: value for key, value in result["config"].items() if key not in _NO_SETTING}
     return json.dumps([result["model"], keys], sort_keys=True, default=str)
 
@@ -80,7 +81,7 @@ def of_rows(rows: pd.DataFrame, runs: Path, base: str, vary: Sequence[str]) -> l
         rows: The rows.
         runs: Folder of result files.
         base: Name of the setting that is the baseline.
-        vary: The columns of what is varied.
+        vary: The keys that the study varies, which are columns of the rows.
     """
     entries = []
     for row in rows.to_dict("records"):
@@ -92,7 +93,7 @@ def of_rows(rows: pd.DataFrame, runs: Path, base: str, vary: Sequence[str]) -> l
 
 
 def by_table(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
-    """Yield the entries of each dataset and protocol, and what the two are called."""
+    """Yield a title and the entries for each dataset and protocol."""
     for dataset, protocol in dict.fromkeys(entry.place[:2] for entry in entries):
         yield (
             f"{dataset}, {label(protocol)}",
@@ -101,7 +102,7 @@ def by_table(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 
 
 def first_seeds(entries: Sequence[Entry]) -> list[Entry]:
-    """Return, of each place and setting, the entry of the smallest seed."""
+    """Return the entry of the smallest seed for each place and setting."""
     first: dict[tuple[Any, ...], Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.seed):
         first.setdefault((entry.place, entry.setting), entry)

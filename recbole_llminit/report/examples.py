@@ -1,4 +1,4 @@
-"""Some real users: their history, their target items, and the lists of two models side by side."""
+"""Show some real users: their history, their target items, and the top lists of two models side by side."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from recbole_llminit.report.page import render
 from recbole_llminit.run.diagnostics import users_file
 from recbole_llminit.utils.errors import UserError
 
-_USERS, _HISTORY = 12, 15  # how many users are shown, and how many items of a history
+_USERS, _HISTORY = 12, 15  # how many users are shown, and how many items of each history
 
 
 def pair_of(entries: Sequence[Entry]) -> tuple[Entry, Entry] | None:
-    """Return a baseline and, of its seed, the setting that validation likes best; both with stored users."""
+    """Return a baseline and the setting of the same place and seed with the best validation score.
+
+    The users' files of both must be stored; without such a pair the result is None.
+    """
     stored = [entry for entry in entries if entry.has_users]
     for base in sorted((entry for entry in stored if entry.is_base), key=lambda entry: entry.seed):
         same = [entry for entry in stored if (entry.place, entry.seed) == (base.place, base.seed)]
@@ -35,11 +38,11 @@ def _valid(entry: Entry) -> float:
 
 
 def examples(base: Entry, other: Entry) -> Markup:
-    """Return users drawn at random, the same ones every time, with the lists of both models as HTML.
+    """Return HTML that shows the lists of both models for users drawn at random, the same ones every time.
 
     Args:
-        base: The entry of the left lists, its users stored.
-        other: The entry of the right lists, its users stored.
+        base: The entry of the left lists; its users' file is stored.
+        other: The entry of the right lists; its users' file is stored.
     """
     tables = {
         entry.setting: pd.read_parquet(users_file(entry.file)).set_index("user") for entry in (base, other)
@@ -59,7 +62,7 @@ def examples(base: Entry, other: Entry) -> Markup:
 
 
 def titles_of(result: Mapping[str, Any]) -> dict[str, str]:
-    """Return the items' titles from the dataset's ``.item`` file; empty without such a file or column."""
+    """Return titles by item token from the dataset's ``.item`` file; empty if file or column is missing."""
     try:
         return read_titles(result["config"])
     except UserError:
@@ -71,8 +74,8 @@ def _user(name: str, rows: Mapping[str, Any], titles: Mapping[str, str]) -> dict
 
     Args:
         name: The user's token.
-        rows: Setting -> the user's row; the first one is the baseline's.
-        titles: Of the items, by token; a token without a title is shown itself.
+        rows: The user's row in the users' file of each setting; the baseline comes first.
+        titles: Item titles by token; an item without a title is shown by its token.
     """
 
     def shown(token: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of a report: one panel for each backbone, one colour for each setting."""
+"""Draw the figures of a report, with one panel for each backbone and one colour for each setting."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from recbole_llminit.report.entries import Entry, first_seeds
 from recbole_llminit.report.groups import group_gains
 from recbole_llminit.report.page import render
 
-_PANEL = 260  # pixels of height
-_COLOURS = qualitative.Safe  # told apart by colour-blind readers too
-Trace = tuple[str, str, Any]  # panel, setting, what plotly draws
+_PANEL = 260  # height of a panel in pixels
+_COLOURS = qualitative.Safe  # colours that colour-blind readers can tell apart
+Trace = tuple[str, str, Any]  # panel, setting and plotly's trace
 
 
 def script() -> Markup:
@@ -27,12 +27,12 @@ def script() -> Markup:
 
 
 def curves(entries: Sequence[Entry]) -> Markup:
-    """Show validation scores by epoch, of the first seed."""
+    """Draw the validation score of each epoch, for the first seed of each setting."""
     traces: list[Trace] = []
     for entry in first_seeds(entries):
         curve = entry.result.get("curve") or {}
         if curve.get("valid"):
-            mode = "lines" if len(curve["valid"]) > 4 else "lines+markers"  # a line of one point is nothing
+            mode = "lines" if len(curve["valid"]) > 4 else "lines+markers"  # a line of one point is invisible
             trace = go.Scatter(x=curve["epochs"], y=curve["valid"], mode=mode)
             traces.append((entry.group, entry.setting, trace))
     metric = next((e.result["curve"]["metric"] for e in entries if e.result.get("curve")), "score")
@@ -40,7 +40,7 @@ def curves(entries: Sequence[Entry]) -> Markup:
 
 
 def spectra(entries: Sequence[Entry]) -> Markup:
-    """Show the singular values of the trained item tables over the largest, of the first seed."""
+    """Draw the trained item tables' singular values, divided by the largest, for the first seed."""
     traces: list[Trace] = []
     for entry in first_seeds(entries):
         table = (entry.result.get("tables") or {}).get("item_embedding")
@@ -55,7 +55,7 @@ def spectra(entries: Sequence[Entry]) -> Markup:
 
 
 def gains(entries: Sequence[Entry], by: str, metric: str) -> Markup:
-    """Show by how many percent each setting is above the baseline, group by group.
+    """Draw by how many percent each setting is above the baseline in each group of users or target items.
 
     Args:
         entries: Entries of one dataset and protocol.
@@ -67,7 +67,7 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> Markup:
         return Markup()
     traces: list[Trace] = []
     for where, cell in lines[~lines["is_base"]].groupby(["backbone", "setting"], sort=False):
-        names = [f"{name} " for name in cell["bucket"]]  # a blank: no number, no date
+        names = [f"{name} " for name in cell["bucket"]]  # so that plotly reads neither a number nor a date
         bar = go.Bar(x=names, y=cell["gain"].round(1).tolist(), error_y=_error(cell["half"].round(1)))
         traces.append((str(where[0]), str(where[1]), bar))
     x, y = {"title": f"{by}; lines: 95 % intervals"}, {"title": f"gain in {metric}, %"}
@@ -75,11 +75,11 @@ def gains(entries: Sequence[Entry], by: str, metric: str) -> Markup:
 
 
 def sweep(table: pd.DataFrame, key: str, metric: str) -> Markup:
-    """Show a metric by a varied number, with its 95 % intervals over seeds.
+    """Draw a metric over a varied number, with its 95 % intervals over seeds.
 
     Args:
-        table: The comparison of a study, of one dataset and protocol.
-        key: The column of what is varied.
+        table: A study's table for one dataset and protocol.
+        key: The varied key, which is a column of the table.
         metric: Such as ``NDCG@10``.
     """
     table = table.assign(x=pd.to_numeric(table[key]))
@@ -96,19 +96,19 @@ def sweep(table: pd.DataFrame, key: str, metric: str) -> Markup:
 
 
 def _error(half: pd.Series[float]) -> dict[str, Any]:
-    """Return error bars; without caps, so that nothing is drawn where there is no interval."""
+    """Return error bars, which have no caps, so that nothing is drawn where there is no interval."""
     return (
         {"type": "data", "array": half.fillna(0).tolist(), "thickness": 1.5, "width": 0} if half.any() else {}
     )
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """Return the settings in their order: a setting has one colour on the whole page."""
+    """Return the settings in their order, which gives each setting one colour on the whole page."""
     return list(dict.fromkeys(entry.setting for entry in entries))
 
 
 def _figure(traces: Sequence[Trace], names: list[str], x: dict[str, Any], y: dict[str, Any]) -> Markup:
-    """Return panels beneath each other as HTML; nothing where there is nothing to show."""
+    """Return the panels one below the other as HTML; empty if there is nothing to show."""
     if not traces:
         return Markup()
     panels = list(dict.fromkeys(panel for panel, _, _ in traces))

@@ -1,4 +1,8 @@
-"""Groups of users and of target items: their metrics, and what a setting gains in each."""
+"""Compute what a setting gains over the baseline in each group of users or of target items.
+
+Users and target items are grouped by their number of training interactions. A bucket such as ``5-9`` is one
+of these groups.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ GROUPS = {
 
 
 def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
-    """Return a metric of each backbone, setting, seed and bucket; empty if none is stored."""
+    """Return a metric for each backbone, setting, seed and bucket; empty if no result holds it."""
     rows = [
         {
             "backbone": entry.group,
@@ -42,8 +46,8 @@ def group_values(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame
 def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
     """Return what each setting gains over the baseline in each bucket, over the seeds that both have.
 
-    A bucket of other users than the baseline's, as with other training data, can't be compared and is left
-    out.
+    A bucket with another number of users than the baseline's, as after training on other data, can't be
+    compared and is left out.
 
     Args:
         entries: Entries of one dataset and protocol.
@@ -51,9 +55,9 @@ def group_gains(entries: Sequence[Entry], by: str, metric: str) -> pd.DataFrame:
         metric: Such as ``ndcg@10``.
 
     Returns:
-        One line for each backbone, setting and bucket, by the bucket's least count: ``is_base``,
-        ``seeds`` (how many), ``users`` (mean over these seeds), and ``mean``, ``baseline``, ``gain`` and
-        ``half`` as in `Comparison`. The baseline has lines too, which gain nothing.
+        One line for each backbone, setting and bucket, in order of the buckets, with ``is_base``,
+        ``seeds`` (their number), ``users`` (mean over these seeds), and ``mean``, ``baseline``, ``gain``
+        and ``half`` as in `Comparison`. The baseline has lines too, in which it is compared with itself.
     """
     values, lines = group_values(entries, by, metric), []
     if values.empty:
@@ -76,10 +80,10 @@ def _least(bucket: str) -> int:
 
 
 def groups_markdown(entries: Sequence[Entry], metric: str) -> str:
-    """Return the gains of all groups as Markdown tables; nothing where there are none.
+    """Return the gains in all groups as Markdown tables; empty if there are none.
 
     Args:
-        entries: Entries, of any datasets and protocols.
+        entries: Entries of any datasets and protocols.
         metric: Such as ``ndcg@10``.
     """
     parts = []
@@ -92,7 +96,7 @@ def groups_markdown(entries: Sequence[Entry], metric: str) -> str:
 
 
 def _table(lines: pd.DataFrame) -> str:
-    """Return one row for each backbone and setting, one column for each bucket."""
+    """Return a table with one row for each backbone and setting, and one column for each bucket."""
     buckets = sorted(lines["bucket"].unique(), key=_least)
     rows = []
     for where, cell in lines.groupby(["backbone", "setting"], sort=False):
@@ -103,7 +107,7 @@ def _table(lines: pd.DataFrame) -> str:
 
 
 def _cell(line: Mapping[Any, Any], seeds: int) -> str:
-    """Return the users of a baseline's bucket, or a gain; with the number of seeds where it is less."""
+    """Return a gain, or the number of users in the baseline's line; fewer seeds than `seeds` are named."""
     if line["is_base"]:
         text = f"{line['users']:,.0f} users"
     elif line["baseline"] == 0:

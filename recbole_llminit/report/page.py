@@ -1,7 +1,7 @@
-"""A page that needs no other file and fits a phone.
+"""Render an HTML page that needs no other file and fits a phone.
 
-HTML comes from the templates in ``templates/``, which escape every value; what they gave is `Markup`, and
-stands in other templates as it is.
+The templates in ``templates/`` escape every value, except `Markup`. What a template renders is `Markup`, so
+that other templates can hold it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def page(title: str, about: str, parts: Sequence[tuple[str, Markup]], script: st
     """Return a whole HTML page.
 
     Args:
-        title: Of the page.
-        about: A line beneath it.
+        title: Title of the page.
+        about: A line below the title.
         parts: Title and HTML of each part.
-        script: JavaScript that the page carries; `Markup`, since it must not be escaped.
+        script: JavaScript that the page carries, as `Markup`, since it must not be escaped.
     """
     return render("page", title=title, about=about, parts=parts, script=script)
 
 
 def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Return a table that scrolls by itself where it is wider than the screen; numbers stand right."""
+    """Return a table that scrolls sideways if it is wider than the screen, with numbers aligned right."""
     is_text = [not any(_is_number(row[i]) for row in rows) for i in range(len(head))]
     return render("table", head=head, rows=rows, is_text=is_text)
 

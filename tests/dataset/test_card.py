@@ -1,4 +1,4 @@
-"""Data cards: read and written again they are the same bytes, and what is none is refused."""
+"""Test data cards: reading and writing one gives the same bytes, and a file that is not a card is refused."""
 
 from __future__ import annotations
 
@@ -83,4 +83,4 @@ def test_the_template_is_the_cards(tmp_path: Path) -> None:
         assert str(error.value) == (
             f'--template is missing: {file} has the columns name, maker, e.g. "{{name}}. {{maker}}"'
         )
-        written(tmp_path, template=None)  # a card without one
+        written(tmp_path, template=None)  # a card without a template

@@ -1,4 +1,4 @@
-"""Texts: templates, hashes, the .item file."""
+"""Test item texts: templates, hashes and the .item file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_labels_go_with_their_field() -> None:
 
 
 def test_item_file_is_read_as_it_is(item_file: Path) -> None:
-    """Quotes, NA, null and leading zeros are text."""
+    """Quotes, NA, null and leading zeros are read as text."""
     items = read_items(item_file)
     assert list(items.index) == ["1", "2", "03"]
     assert texts_in_order(items, "{title}. {brand}", ["03", "1", "9"]) == ["null", 'A "quoted" pen. Bic', ""]

@@ -1,4 +1,4 @@
-"""Where a dataset lies: the user's folder first, then the one that ships, then RecBole's own ml-100k."""
+"""Test where a dataset is found: in the user's folder, else the shipped one, else RecBole's ml-100k."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_users_file_wins(tmp_path: Path, shipped: Path) -> None:
     ours = put(data / "shop/shop.inter")
     assert find_file("shop", data, "shop.inter") == ours
     (data / "shop/shop.item").mkdir()
-    assert find_file("shop", data, "shop.item") is None  # a folder is no file
+    assert find_file("shop", data, "shop.item") is None  # a folder is not a file
 
 
 def test_atomic_files_are_named_after_their_folder() -> None:
@@ -54,7 +54,7 @@ def test_item_texts_are_the_users_the_shipped_or_recboles(tmp_path: Path) -> Non
     assert bundled.is_file()
     assert bundled.parts[-3:] == ("dataset_example", "ml-100k", "ml-100k.item")
     assert item_file("beauty-mini", data) == SHIPPED / "beauty-mini/beauty-mini.item"
-    assert item_file("shop", data) == data / "shop/shop.item"  # where it would be
+    assert item_file("shop", data) == data / "shop/shop.item"  # where the file would be
     ours = put(data / "ml-100k/ml-100k.item")
     assert item_file("ml-100k", data) == ours
 
@@ -74,7 +74,7 @@ def test_the_names_of_what_is_there(tmp_path: Path, shipped: Path) -> None:
     data = tmp_path / "data"
     assert prepared_names(data) == ["ml-100k"]
     put(data / "shop/shop.inter")
-    put(data / "mine/other.inter")  # RecBole would not find it
+    put(data / "mine/other.inter")  # RecBole would not find this file
     put(shipped / "demo/demo.inter")
     put(shipped / "shop/shop.inter")
     assert prepared_names(data) == ["demo", "ml-100k", "shop"]

@@ -1,4 +1,4 @@
-"""Titles: by a key that names their column, or from the column that looks like titles."""
+"""Test titles: from the column that a key names, or from the first column whose name suggests titles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbole_llminit.utils.errors import UserError
 
 
 def config_with(folder: Path, header: str, *rows: str, **keys: str) -> dict[str, Any]:
-    """Write the item texts of a dataset, spaces between columns written as ``|``; return a run's keys."""
+    """Write the item texts of a dataset, with a tab in place of each ``|``; return the keys of a run."""
     text = "\n".join([header, *rows]).replace("|", "\t")
     (folder / f"{folder.name}.item").write_text(text + "\n")
     return {"data_path": str(folder), "ITEM_ID_FIELD": "item_id", **keys}

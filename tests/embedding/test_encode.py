@@ -1,4 +1,4 @@
-"""Encoding: a real encoder's own vectors, in the items' order, once, whatever happens in between."""
+"""Test encoding: vectors equal the encoder's, are in the items' order, and are computed once after stops."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from recbole_llminit.utils.errors import UserError
 from tests.conftest import SHARED
 
 LONG = " ".join(f"word{n} of a long description" for n in range(12))
-ITEMS = {  # token: title, brand and the text that both make
+ITEMS = {  # token: title, brand and the expected text
     "B01": ("Fountain pen", "Lamy", "Fountain pen. Lamy"),
     "B02": ("Ink", "", "Ink"),
     "B03": ("", "Lamy", "Lamy"),
@@ -64,11 +64,11 @@ def dataset(clean_place: None) -> None:
     card.write(TABLE.with_name("card.json"))
 
 
-# With an encoder that is none.
+# Tests with a fake encoder.
 
 
 class Fake:
-    """An encoder that keeps what it was asked and may do something before it answers."""
+    """An encoder that records the texts it gets, and calls `before` before it returns vectors."""
 
     def __init__(self, before: Callable[[], None] = lambda: None, **facts: Any) -> None:
         self.facts = {"encoder": "fake", "prompt": None, "precision": "fp32", "max_length": 256, **facts}
@@ -98,7 +98,7 @@ def made(fake: Fake, **changes: Any) -> VectorTable:
 
 
 def flat(announced: Sequence[str | Sequence[str]]) -> list[str]:
-    """The texts, whether they were announced one by one or shard by shard."""
+    """Return the announced texts in one list, whether they were announced singly or by shard."""
     return [text for each in announced for text in ([each] if isinstance(each, str) else each)]
 
 
@@ -146,7 +146,7 @@ def test_anything_else_makes_another_table(changes: dict[str, Any], facts: dict[
     made(fake, **changes)
     assert fake.asked
     back = Fake()
-    made(back)  # and the way back
+    made(back)  # the first settings again
     assert back.asked
 
 
@@ -229,7 +229,7 @@ def test_what_was_done_before_an_error_is_not_announced_again(monkeypatch: pytes
     assert sorted(first.asked + second.asked) == sorted(set(TEXTS.values()))
 
 
-# With a real one.
+# Tests with a real encoder.
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """As in the processes that are started: the number of threads may change the last bit."""
+    """Use one thread, as the started processes do, because the number of threads may change the last bit."""
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -267,7 +267,7 @@ def vectors_of(folder: Path, *argv: str) -> np.ndarray:
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *argv: str) -> str:
-    """Run, expect exit code 2, one line and no table; return the line."""
+    """Run, expect exit code 2, a one-line error and no table, and return the line."""
     assert run(folder, *argv) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -282,7 +282,7 @@ def test_vectors_are_the_encoders_own(
     assert "mine.safetensors: 28 items, 384 dimensions, float32" in capsys.readouterr().out
     assert load(TABLE).ids == tuple(TEXTS)
     np.testing.assert_allclose(vectors, reference.encode(list(TEXTS.values())), rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(vectors[0], vectors[3])  # B01 and B04
+    np.testing.assert_array_equal(vectors[0], vectors[3])  # B01 and B04 have the same text
     assert hidden() == []
 
 
@@ -375,7 +375,7 @@ class Loaded(Exception):
 
 @pytest.fixture
 def no_encoder(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From the call on, to load the encoder raises."""
+    """Return a function after whose call the loading of an encoder raises `Loaded`."""
 
     def load_encoder(*args: object, **keys: object) -> None:
         raise Loaded
@@ -458,7 +458,7 @@ def test_a_matrix_that_was_brought_in_is_not_replaced(
     assert run(folder) == 2
     assert "was brought in with --from; choose another --name" in capsys.readouterr().err
     assert TABLE.read_bytes() == before
-    assert cli.main(argv) == 0  # brought in again
+    assert cli.main(argv) == 0  # importing again is allowed
 
 
 def test_the_table_is_named_after_the_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def test_a_device_that_is_not_there(folder: Path, device: str, capsys: pytest.Ca
 
 
 def test_quiet(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither a summary nor any progress bar."""
+    """With --quiet neither a summary nor a progress bar is printed."""
     write_items({token: item for token, item in ITEMS.items() if item[2]})
     assert run(folder, "--quiet") == 0
     assert capfd.readouterr() == ("", "")
@@ -569,7 +569,7 @@ def test_without_sentence_transformers(
     assert "pip install 'recbole-llminit[encode]'" in refused(capsys, Path("any"))
 
 
-# On the texts of a real dataset.
+# Tests with the texts of a real dataset.
 
 
 def office(name: str) -> list[str]:
@@ -584,7 +584,7 @@ def office(name: str) -> list[str]:
 
 
 def office_in(root: Path) -> Path:
-    """Copy the dataset below a data path and return its folder."""
+    """Copy the dataset into the data path `root`, and return its folder."""
     source = SHARED / "office-2014" / "office-2014.item"
     if not source.is_file():
         pytest.skip(f"no {source}")
@@ -599,7 +599,7 @@ def digest(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def uninterrupted(folder: Path, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a table that was made in one go."""
+    """Return the folder of a table that was made without interruption."""
     place = office_in(tmp_path_factory.mktemp("whole"))
     assert cli.main([*office(str(place.parent)), f"--encoder={folder}", "--device=cpu"]) == 0
     return place
@@ -637,13 +637,13 @@ def test_killed_twice_it_gives_the_same_file(
             until = time.monotonic() + 240
             while len(finished()) <= len(before) and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.02)
-            time.sleep(0.5)  # into the next shard
+            time.sleep(0.5)  # until the next shard is being encoded
         finally:
             process.kill()
         assert process.wait() == -9
         after = finished()
         assert len(after) > len(before)
-        assert after.items() >= before.items()  # not encoded again
+        assert after.items() >= before.items()  # finished shards are not encoded again
         before = after
     assert not (place / "model.safetensors").exists()
 

@@ -1,4 +1,4 @@
-"""An endpoint of OpenAI's protocol: a small server on loopback that answers right, wrong, or not at all."""
+"""Test encoding by an endpoint with OpenAI's protocol: a local server that answers correctly or wrongly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recbole_llminit.utils import endpoint as module
 openai = pytest.importorskip("openai")
 
 KEY = "sk-a-key-that-nobody-may-see"
-ITEMS = {f"i{n}": f"title {n:02}" for n in range(10)}  # ten texts of like length: shards of 4, 4 and 2
+ITEMS = {f"i{n}": f"title {n:02}" for n in range(10)}  # ten texts of equal length: shards of 4, 4 and 2
 TABLE = Path("data/own/toy.safetensors")
 WIDTH = 6
 
@@ -39,12 +39,12 @@ class Request:
     texts: list[str]
     model: str
     key: str
-    at: float  # seconds
+    at: float  # time in seconds
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server sends; `missing` bytes are promised and don't come."""
+    """The server's answer; `missing` is the number of bytes that are announced but not sent."""
 
     status: int
     body: bytes
@@ -63,7 +63,7 @@ def answer(entries: Any, **headers: str) -> Reply:
 
 
 def status(code: int, message: str = "no", **headers: str) -> Callable[[Request], Reply]:
-    """An error; a message may hold {key}."""
+    """Return an answer with an error; {key} in `message` stands for the request's key."""
 
     def reply(request: Request) -> Reply:
         body = json.dumps({"error": {"message": message.format(key=request.key)}}).encode()
@@ -74,7 +74,7 @@ def status(code: int, message: str = "no", **headers: str) -> Callable[[Request]
 
 
 def changed(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[Request], Reply]:
-    """The right entries after a change."""
+    """Return an answer with the correct entries after `change`."""
 
     def reply(request: Request) -> Reply:
         entries = json.loads(right(request).body)["data"]
@@ -84,7 +84,7 @@ def changed(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[Request]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers right, unless `next` holds other answers for the next requests, or `always` one for all."""
+    """A server that answers by the functions in `next`, one per request, and after them by `always`."""
 
     daemon_threads = True
 
@@ -135,7 +135,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def dataset(clean_place: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten items; shards of four; retries that don't wait; the key in the environment and no proxy."""
+    """Write ten items, and set shards of four, retries without pauses, the API key and no proxy."""
     monkeypatch.setattr(shards, "_TEXTS", 4)
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -152,7 +152,7 @@ def encode(server: Server | str, *argv: str) -> int:
 
 
 def refused(server: Server | str, capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run, expect one line, exit code 2 and no table; return the line."""
+    """Run, expect exit code 2, a one-line error and no table, and return the line."""
     capsys.readouterr()
     assert encode(server, "--quiet", *argv) == 2
     captured = capsys.readouterr()
@@ -246,14 +246,14 @@ def test_a_wrong_key_is_named_by_its_variable(
     line = refused(server, capsys)
     assert "OPENAI_API_KEY" in line
     assert str(code) in line
-    assert len(server.requests) == 1  # trying again would not help
+    assert len(server.requests) == 1  # a retry would not help
 
 
 @pytest.mark.parametrize("code", [200, 400, 401, 403, 404, 409, 422, 429, 500, 503])
 def test_the_key_is_nowhere(
     server: Server, code: int, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Not even if the server repeats it in its answer."""
+    """The key is not shown or stored even if the server repeats it in its answer."""
     if code != 200:
         server.always = status(code, "bad key {key}")
     assert encode(server, "--atomic") == (0 if code == 200 else 2)
@@ -270,7 +270,7 @@ def test_a_key_that_is_no_header_is_one_line(
     server: Server, key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    if encode(server, "--quiet") == 0:  # taken without the white space
+    if encode(server, "--quiet") == 0:  # the key was used without the white space
         assert {request.key for request in server.requests} <= {KEY, "none", ""}
     else:
         captured = capsys.readouterr()
@@ -434,7 +434,7 @@ def test_embeddings_that_are_no_vectors(
 def test_an_index_that_names_no_text_is_refused(
     server: Server, change: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A vector that goes to another item would never be noticed."""
+    """Nobody would notice that an item had the vector of another item."""
     server.always = changed(change)
     assert server.url in refused(server, capsys)
 
@@ -465,14 +465,14 @@ def test_another_dimension_within_a_shard(server: Server, capsys: pytest.Capture
 
 
 def test_another_dimension_than_the_shards_before(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """The server's model was exchanged in between."""
+    """This happens if the server's model was replaced between two commands."""
     server.next, server.always = [right], status(500)
     refused(server, capsys)
     server.always = changed(lambda entries: [{**entry, "embedding": [1.0, 2.0]} for entry in entries])
     assert "gave (4, 2) for 4 texts of dimension 6" in refused(server, capsys)
 
 
-@pytest.mark.filterwarnings("error")  # a warning of NumPy's would be a second line
+@pytest.mark.filterwarnings("error")  # a warning by NumPy would be a second line
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), None, 1e300])
 def test_numbers_that_are_not_finite(
     server: Server, bad: float | None, capsys: pytest.CaptureFixture[str]
@@ -513,7 +513,7 @@ def test_base_url_that_is_none(url: str, capsys: pytest.CaptureFixture[str]) -> 
     "url", ["http://me:hidden@127.0.0.1/v1", "http://hidden@127.0.0.1/v1", "http://127.0.0.1/v1?key=hidden"]
 )
 def test_base_url_must_hold_no_secret(url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It would end up on the card."""
+    """The address is written to the card."""
     line = refused(url, capsys)
     assert "--base-url holds a password or a query; put the key into OPENAI_API_KEY" in line
     assert "hidden" not in line
@@ -557,7 +557,7 @@ def test_the_estimate_tells_how_many_requests_are_sent(
 
 
 def test_the_estimate_counts_the_prompt(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is sent, and paid for, with every text."""
+    """The prompt is sent with every text, and costs money each time."""
     assert encode(server, "--dry-run", "--prompt=" + "x" * 32) == 0
     assert "about 100 tokens" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""From `llm_embedding` to a matrix by RecBole id: where it is found, what is verified, what is said."""
+"""Test the loading of the table that `llm_embedding` names: the search, the checks and the alignment."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_other_texts_are_refused_with_both_hashes(world: World, tmp_path: Path) 
 
 
 def test_filtered_items_need_no_vector_and_stay_out(world: World) -> None:
-    """K-core removes items; the vocabulary is RecBole's, whatever the table holds."""
+    """A k-core removes items; RecBole's vocabulary does not depend on the items of the table."""
     filters = {"item_inter_num_interval": "[14,inf)"}
     plain = parts("BPR", world, **filters)
     made = parts("LLMInitBPR", world, **filters)
@@ -120,7 +120,7 @@ def test_an_embedding_wider_than_the_vectors_is_refused(world: World) -> None:
 
 
 def test_users_without_training_items_start_at_zero(world: World) -> None:
-    """A random split leaves some users nothing to train on; SGL's loss over all users stays finite."""
+    """A random split leaves some users without training items; SGL's loss over all users stays finite."""
     made = parts(
         "LLMInitSGL",
         world,

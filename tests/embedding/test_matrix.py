@@ -1,6 +1,6 @@
-"""Bring your own matrix: three formats in, one table out; what is wrong is one line and changes nothing.
+"""Test the import of a matrix from three formats; wrong input gives a one-line error and changes no file.
 
-Then the table's own file: plain safetensors, mapped and not read, and what happens if it is damaged.
+Further tests are of the table's file: it is plain safetensors, is memory-mapped, and damage is found.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write(file: str, **columns: Any) -> str:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run, expect one line, exit code 2 and the files of the dataset as they were; return the line."""
+    """Run, expect exit code 2, a one-line error and unchanged files of the dataset, and return the line."""
     there = VectorTable.build(("a", "b"), np.eye(2, dtype=np.float32), Card(encoder="before"))
     save(there, TABLE)
     before = {file.name: file.read_bytes() for file in TABLE.parent.iterdir()}
@@ -137,7 +137,7 @@ def test_safetensors_of_another_tool() -> None:
 
 
 def test_safetensors_in_bfloat16() -> None:
-    """What models of today are stored in."""
+    """Many models are stored in this type, which NumPy lacks."""
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file as save_torch
 
@@ -161,7 +161,7 @@ def test_the_card_says_what_is_known(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_file_need_not_have_been_made_for_this_dataset_alone() -> None:
-    """Items that RecBole does not know stay in the table, and those without a vector are a policy's."""
+    """The table keeps items that RecBole does not know; `llm_missing` handles items without a vector."""
     np.save("v.npy", np.eye(4, dtype=np.float32))
     Path("ids.txt").write_text("a\nb\nelsewhere\nthere\n")
     assert encode("--from=v.npy", "--ids=ids.txt") == 0
@@ -201,7 +201,7 @@ def test_a_matrix_without_columns_is_refused(capsys: pytest.CaptureFixture[str])
     assert "shape (3, 0)" in refused(capsys, "--from=v.npy", "--ids=ids.txt")
 
 
-@pytest.mark.filterwarnings("error")  # a warning of NumPy's would be a second line
+@pytest.mark.filterwarnings("error")  # a warning by NumPy would be a second line
 def test_numbers_too_large_for_single_precision_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     np.save("v.npy", changed(1, 1).astype(np.float64) * 1e300)
     assert "item 'a' holds NaN or infinity" in refused(capsys, "--from=v.npy", "--ids=ids.txt")
@@ -291,7 +291,7 @@ def test_a_list_of_ids_wins_over_numbers_called_ids() -> None:
 
 
 def matrix_file(suffix: str) -> Path:
-    """A matrix with ids, large enough to be cut in several places."""
+    """Write a matrix with ids, large enough to be truncated at several places, and return its file."""
     ids, vectors = [str(i) for i in range(3000)], np.random.default_rng(0).normal(size=(3000, 4))
     file = Path(f"large{suffix}")
     if suffix == ".npy":

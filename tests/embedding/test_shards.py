@@ -1,4 +1,4 @@
-"""Shards: every text gets its own vector, whatever was cut, interrupted, repeated or done elsewhere."""
+"""Test shards: every text gets its vector, after interruptions and with repeated texts or several parts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from recbole_llminit.embedding.shards import Shards
 from recbole_llminit.utils.errors import UserError
 
 WIDTH = 8
-TEXTS = [f"text {'x' * (i % 5)}{i}" for i in range(10)]  # four shards of three, the last of one
+TEXTS = [f"text {'x' * (i % 5)}{i}" for i in range(10)]  # four shards: three of three texts, one of one
 
 
 def vector(text: str, width: int = WIDTH) -> np.ndarray:
-    """A vector that belongs to this text alone."""
+    """Return a vector that no other text has."""
     return np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)[:width].astype(np.float32)
 
 
 class Fake:
-    """An encoder that keeps what it was asked, and may stop at its n-th shard."""
+    """An encoder that records the texts it gets, and may be interrupted at its n-th shard."""
 
     def __init__(self, stop_at: int | None = None, width: int = WIDTH) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -83,7 +83,7 @@ def test_identical_texts_are_encoded_once(tmp_path_factory: pytest.TempPathFacto
 
 
 def test_the_longest_texts_come_first(tmp_path: Path) -> None:
-    """What does not fit into memory fails at once, not after hours."""
+    """A batch that does not fit into memory should fail at the start, not after hours."""
     fake = Fake()
     plan(tmp_path).encode(fake, quiet=True)
     lengths = [len(text) for shard in fake.asked for text in shard]
@@ -123,7 +123,7 @@ def test_interrupted_at_every_shard(tmp_path: Path) -> None:
 
 
 def test_half_a_shard_is_not_taken_for_one(tmp_path: Path) -> None:
-    """A process that is killed while it writes leaves its temporary file."""
+    """A process that is killed while it writes a shard leaves a temporary file."""
     work = plan(tmp_path)
     work.encode(Fake(), (1, 2), quiet=True)
     (work.folder / ".000001.npy.77.tmp").write_bytes(b"\x93NUMPY\x01\x00")

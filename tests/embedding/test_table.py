@@ -1,4 +1,4 @@
-"""Vector tables: both forms hold the same matrix; damage and mistakes are seen."""
+"""Test vector tables: both file formats have the same content, and damaged or wrong files are refused."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_the_shipped_cards_are_written_as_they_were_read(file: Path, tmp_path: P
     save(table, copy)
     np.testing.assert_array_equal(load(copy).vectors, table.vectors)
     written = json.loads(card_path(copy).read_text())
-    assert written.pop("own_limit") is True  # a field that came after they were made
+    assert written.pop("own_limit") is True  # a field that is newer than the shipped tables
     assert json.dumps(written, indent=2) + "\n" == card_path(file).read_text()
 
 
@@ -161,7 +161,7 @@ def test_missing_vectors_follow_the_policy() -> None:
     with pytest.raises(UserError, match=r"1 of 3 items have no vector \(e.g. 'z'\)"):
         align(TABLE, tokens)
     np.testing.assert_array_equal(align(TABLE, tokens, "zero")[0][2], [0, 0])
-    np.testing.assert_array_equal(align(TABLE, tokens, "mean")[0][2], [1, 2])  # of a and b, not of ü
+    np.testing.assert_array_equal(align(TABLE, tokens, "mean")[0][2], [1, 2])  # of a and b, without ü
     with pytest.raises(UserError, match="llm_missing 'skip' must be one of error, mean, zero"):
         align(TABLE, tokens, "skip")
 

@@ -1,4 +1,4 @@
-"""Whole studies on a planted world: order, interruption, repetition, searches."""
+"""Whole studies on a world where text helps: the order of settings, interruption, repetition, searches."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_killed_study_goes_on_and_finds_the_planted_order(planted: World) -> N
 
 
 def repeated(world: World, rows: pd.DataFrame) -> None:
-    """The same seeds again, one at a time and elsewhere: the same numbers."""
+    """Check that the same runs in another folder, one at a time, give the same numbers."""
     argv = ["experiment", "planted.yaml", f"--data-path={world.root}", "--out=again", "--jobs=1", "--quiet"]
     assert cli.main([*argv, "--seeds", "2", "--settings", "var"]) == 0
     again = read_rows(Path("again/planted")).set_index("run")
@@ -155,7 +155,7 @@ def test_what_a_setting_names_is_not_searched(planted: World) -> None:
 
 
 def test_cells_whose_search_failed_are_left_out(planted: World) -> None:
-    """They would be trained with other rates than the ones they are said to have."""
+    """They would be trained with another learning rate than the one that the study says they have."""
     settings = {"host": {}, "var": {"llm_selection": "var"}, "fixed": {"learning_rate": 1}}
     space = {"BPR": {"learning_rate": [0.1]}}
     study = Study.of({**BASE, "models": ["BPR"], "settings": settings, "tune": space}, Path("s.yaml"))
@@ -171,7 +171,7 @@ def test_cells_whose_search_failed_are_left_out(planted: World) -> None:
 
 
 def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
-    """Files and folders are named in full; candidates also before they are drawn; names stay names."""
+    """Paths of files and folders become absolute, `candidates_file` even before it exists; names stay."""
     Path("sasrec").mkdir()
     Path("masked").mkdir()
     keys = {"candidates_file": "c.jsonl", "allmrec_backbone": "sasrec", "allmrec_text_encoder": "org/model"}
@@ -181,7 +181,7 @@ def test_paths_hold_in_a_folder_of_its_own(planted: World) -> None:
     assert carried["candidates_file"] == str(here / "c.jsonl")
     assert carried["allmrec_backbone"] == str(here / "sasrec")
     assert (carried["allmrec_text_encoder"], carried["protocol"]) == ("org/model", "masked")
-    assert (carried["save_users"], carried["group_metrics"]) == (False, True)  # a study's own keys win
+    assert (carried["save_users"], carried["group_metrics"]) == (False, True)  # the study's keys win
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The runner, with a stand-in for our command that does what its keys say."""
+"""The runner, with a script in place of ``recbole-llminit`` that sleeps, fails or writes as its keys say."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_jobs_are_done_once() -> None:
     assert jobs[0].result.read_text() == "-m recbole_llminit.cli run --model=BPR --config_files=keys.yaml\n"
     assert carry_out(jobs, Path("x"), 1, quiet=True) == {}
     assert jobs[0].result.read_text().count("\n") == jobs[1].result.read_text().count("\n") == 1
-    assert not list(Path("x").glob("work/*"))  # nothing is left of the processes' own files
+    assert not list(Path("x").glob("work/*"))  # the processes' working folders are gone
     assert not list(Path("x").glob("logs/*"))
 
 
@@ -69,7 +69,7 @@ def test_a_failure_is_told_and_stops_nobody() -> None:
     assert job("good").result.is_file()
     assert not job("bad").result.is_file()
     assert [log.name for log in Path("x").glob("*/*")] == ["bad.log"]
-    assert carry_out([job("bad")], Path("x"), 1, quiet=True) == {}  # mended, it runs again
+    assert carry_out([job("bad")], Path("x"), 1, quiet=True) == {}  # without its fault it succeeds
     assert not list(Path("x").glob("*/*"))
 
 
@@ -117,7 +117,7 @@ def test_several_at_once() -> None:
 
 
 def test_an_interruption_ends_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Ctrl-C does: what runs is ended, what waits never starts, nothing half-written is left."""
+    """As on Ctrl-C, running jobs are ended, waiting jobs never start, and no partial result is left."""
     jobs = [job("quick"), *(job(f"slow{n}", sleep=60) for n in range(3))]
 
     def interrupted(futures: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rows and summary, on rows written by hand."""
+"""Rows and summary of a study whose result files are written by hand."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_comparison_against_scipy() -> None:
 
 
 def test_users_are_paired_by_name_over_seeds() -> None:
-    """Each user's mean is .03 above the host's, but one's is .04 (by seed 2); rows stand in any order."""
+    """Each user's mean is .03 above the baseline's, user a's .04 (by seed 2); rows are in another order."""
     written = rows(Path("s/runs"), users=True)
     for row in written:
         if row["setting"] == "var":
@@ -111,7 +111,7 @@ def test_every_model_and_protocol_has_its_own_base_and_holm_is_over_a_table() ->
         gain = table.loc[(model, protocol, "var"), "NDCG@10 gain"]
         assert gain == pytest.approx(100 * 0.03 / (0.11 + more))
     var, svd = (stats.ttest_rel(VALUES[name], VALUES["host"]).pvalue for name in ("var", "svd"))
-    expected = holm([var, svd, var, svd])  # of the two models of a protocol
+    expected = holm([var, svd, var, svd])  # the comparisons of both models of a protocol
     found = table.loc[("A", "paper", "var"), "NDCG@10 p"], table.loc[("B", "paper", "svd"), "NDCG@10 p"]
     assert found == pytest.approx((expected[0], expected[3]), rel=1e-6)
 
@@ -125,8 +125,8 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     some = [row for row in rows(Path("s/runs")) if (row["setting"], row["seed"]) != ("host", 3)]
     table = compare(STUDY, pd.DataFrame(some), Path("s/runs")).set_index("setting")
     assert table.loc["host", "seeds"] == 2
-    assert table.loc["var", "NDCG@10"] == pytest.approx(0.14)  # of three
-    assert table.loc["var", "NDCG@10 gain"] == pytest.approx(100 * (0.135 - 0.11) / 0.11)  # of two
+    assert table.loc["var", "NDCG@10"] == pytest.approx(0.14)  # the mean of three seeds
+    assert table.loc["var", "NDCG@10 gain"] == pytest.approx(100 * (0.135 - 0.11) / 0.11)  # over two seeds
 
 
 def test_summary_files() -> None:
@@ -143,14 +143,14 @@ def test_summary_files() -> None:
         "var",
         "3",
         "0.1400 ± 0.0248",
-        "+27.3 ± 22.6",  # differences .03, .02, .04: 4.303 / 100 / sqrt(3), over .11
-        "0.070",  # t = 3 sqrt(3) with 2 degrees of freedom is .035, of two comparisons the smaller
+        "+27.3 ± 22.6",  # differences .03, .02, .04: half is 4.303 * .01 / sqrt(3), over .11
+        "0.070",  # t = 3 sqrt(3) with 2 degrees of freedom has p = .035, doubled by Holm
     ]
     assert [cell.strip() for cell in var.split("|")[-4:-1]] == ["3", "2", "1,234,567"]
     assert "Seeds: 1, 2, 3." in text
     lines = [json.loads(line) for line in (folder / "comparisons.jsonl").read_text().splitlines()]
     table = compare(STUDY, read_rows(folder), Path("s/runs"))
-    assert [line["NDCG@10 p"] for line in lines] == [None, *table["NDCG@10 p"][1:]]  # in full
+    assert [line["NDCG@10 p"] for line in lines] == [None, *table["NDCG@10 p"][1:]]  # unrounded
     assert {"NDCG@10 p users", "NDCG@10 gain", "NDCG@10 half"} <= set(lines[0])
     assert lines[1]["NDCG@10 gain half"] == pytest.approx(22.583, rel=1e-4)
     assert (
@@ -169,7 +169,7 @@ def test_summary_files() -> None:
     }
 
 
-# metric of the host's groups by seed; "50+" has no seed 3, and of "0" the host finds nothing
+# The baseline's metric in each group, by seed. Seed 3 has no group "50+"; in group "0" the metric is 0.
 GROUPS = {"1-4": [0.10, 0.12, 0.11], "10-19": [0.20, 0.20, 0.20], "50+": [0.2, 0.1], "0": [0.0, 0.0, 0.0]}
 
 
@@ -189,9 +189,11 @@ def group_cells(folder: Path) -> list[list[str]]:
 
 
 def test_gains_of_groups() -> None:
-    """By hand: .03, .02, .04 above a mean of .11; half of .2 each time; .1 and .1 above .15 in two seeds.
+    """The expected gains are computed by hand.
 
-    The half width of var in 1-4 is 4.302653 * .01 / sqrt(3) over .11, and where all gain alike it is 0.
+    In 1-4, var is .03, .02 and .04 above a mean of .11; in 10-19 it has half of .2 for each seed; in 50+ it
+    is .1 above a mean of .15 for two seeds. The half width in 1-4 is 4.302653 * .01 / sqrt(3) over .11; where
+    the gain is equal for all seeds, the half width is 0.
     """
     made = rows(Path("s/runs"))
     above = {"1-4": [0.03, 0.02, 0.04], "10-19": [-0.1] * 3, "50+": [0.1, 0.1], "0": [0.01, 0.02, 0.03]}
@@ -202,7 +204,7 @@ def test_gains_of_groups() -> None:
             for name, host in GROUPS.items()
             if seed < len(host)
         }
-        other = row["setting"] == "svd"  # trained on other data: its groups are of other users
+        other = row["setting"] == "svd"  # as if trained on other data: its groups have other users
         with_groups(Path("s/runs") / f"{row['run']}.json", values, 900 if other else 2000)
     write_rows(made, Path("s/mine"))
     write_summary(STUDY, Path("s/mine"), "recbole-llminit experiment mine.yaml", {})
@@ -246,7 +248,7 @@ def test_a_metric_that_a_seed_lacks_is_compared_over_the_others() -> None:
 
 
 def test_warm_and_cold_items_are_metrics_too() -> None:
-    """Their gains are compared over seeds; users are stored with the whole list's metrics alone."""
+    """They are compared over seeds, but not over users, whose files hold only metrics over all items."""
     made = rows(Path("s/runs"), users=True)
     for row in made:
         file = Path("s/runs") / f"{row['run']}.json"
@@ -261,7 +263,7 @@ def test_warm_and_cold_items_are_metrics_too() -> None:
         file.write_text(json.dumps({**json.loads(file.read_text()), "groups": groups}))
     study = replace(STUDY, metrics=["NDCG@10 cold", "NDCG@10"])
     again = [row_of(cell, Path("s/runs") / f"{cell.run.id}.json") for cell in cells(study, Path("data"))]
-    assert not [name for name in again[0] if "1-4" in name]  # users' and items' would be one
+    assert not [name for name in again[0] if "1-4" in name]  # users and items would share a column
     table = compare(study, pd.DataFrame(again), Path("s/runs")).set_index("setting")
     assert table.loc["var", "NDCG@10 cold"] == pytest.approx(0.07)
     assert table.loc["var", "NDCG@10 cold gain"] == pytest.approx(table.loc["var", "NDCG@10 gain"])
@@ -310,7 +312,7 @@ def test_results_of_data_that_are_no_more_are_refused() -> None:
 
 
 def test_epochs_may_be_varied() -> None:
-    """The column of the epochs that were trained gives way to the one that tells the cells apart."""
+    """The column `epochs` then has the varied value instead of the number of epochs that were trained."""
     study = replace(STUDY, vary={"epochs": [1, 300]})
     values = []
     for cell in cells(study, Path("data")):

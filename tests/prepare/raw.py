@@ -1,7 +1,7 @@
-"""Small raw files in the documented formats, written by hand, and the shortest way to prepare them.
+"""Small raw files in the documented formats, written by hand, and functions that prepare them.
 
-The data are the same throughout: Ann and Bob both take B1 and B2; all other lines are there to be
-filtered out, and B9 is described but never taken.
+The Amazon files have the same content: Ann and Bob both interact with B1 and B2. All other lines are there
+to be filtered out, and B9 has a description but no interaction.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 from recbole_llminit import cli
 
-DATA = Path("data")  # in the empty folder that every test runs in
+DATA = Path("data")  # in the empty folder in which every test runs
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What lies in a prepared dataset's folder."""
+    """The files of a prepared dataset."""
 
     inter: str
     item: str | None
@@ -27,31 +27,31 @@ class Prepared:
 
     @property
     def pairs(self) -> set[tuple[str, str]]:
-        """Users and items of the interactions."""
+        """The (user, item) pairs of the interactions."""
         rows = [line.split("\t") for line in self.inter.splitlines()[1:]]
         return {(user, item) for user, item, *_ in rows}
 
     @property
     def counts(self) -> list[tuple[str, int, int, int]]:
-        """What the card says was there after each step: interactions, users, items."""
+        """The card's counts after each step: its name, interactions, users and items."""
         return [(c["step"], c["interactions"], c["users"], c["items"]) for c in self.card["counts"]]
 
 
 def prepared(name: str, *flags: object) -> Prepared:
-    """Prepare a dataset on the command line and read it."""
+    """Prepare a dataset by the command line, and read its files."""
     assert cli.main(["prepare", name, "--quiet", f"--data-path={DATA}", *map(str, flags)]) == 0
     return read(name)
 
 
 def read(name: str) -> Prepared:
-    """Read a prepared dataset, bytes as they are."""
+    """Read the files of a prepared dataset without changing a byte."""
     folder = DATA / name
     texts = {file.suffix: file.read_bytes().decode() for file in folder.glob(f"{name}.*")}
     return Prepared(texts[".inter"], texts.get(".item"), json.loads((folder / "card.json").read_text()))
 
 
 def write(file: Path | str, text: str | bytes) -> Path:
-    """Write a file as UTF-8, gzip-compressed if it is called .gz; newlines stay as they are."""
+    """Write a file as UTF-8 without changing newlines, gzip-compressed if its name ends in .gz."""
     file, content = Path(file), text if isinstance(text, bytes) else text.encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(content, mtime=0) if file.suffix == ".gz" else content)
@@ -59,12 +59,12 @@ def write(file: Path | str, text: str | bytes) -> Path:
 
 
 def rows(*lines: str) -> str:
-    """Join lines as a file; spaces that stand for tabs are written as ``→``."""
+    """Join lines to the text of a file, with a tab in place of each ``→``."""
     return "".join(line.replace("→", "\t") + "\n" for line in lines)
 
 
 def amazon_2014(folder: str = "raw") -> list[str]:
-    """Write reviews as JSON lines, metadata as Python literals; return the flags that read them."""
+    """Write reviews as JSON lines and metadata as Python literals; return the flags that read them."""
     reviews = write(
         f"{folder}/reviews_Beauty.json.gz",
         r"""{"reviewerID": "Ann", "asin": "B1", "reviewerName": "Ann \"A\" A.", "helpful": [0, 1], "reviewText": "First: it's <b>great</b>.\nBuy!", "overall": 5.0, "summary": "Wow", "unixReviewTime": 1368230400, "reviewTime": "05 11, 2013"}
@@ -214,7 +214,7 @@ COLUMNS = (
 
 
 def table(folder: str = "raw", kind: str = "csv", unit: str = "seconds") -> list[str]:
-    """Write orders and products in a table format; return the flags that read them."""
+    """Write orders and products in a table format, and return the flags that read them."""
     import pandas as pd
 
     orders, products = pd.DataFrame(ORDERS), pd.DataFrame(PRODUCTS)
@@ -241,7 +241,7 @@ def table(folder: str = "raw", kind: str = "csv", unit: str = "seconds") -> list
 
 
 def atomic(folder: str = "raw/shop") -> list[str]:
-    """Write atomic files as other tools leave them; return the flags that read them."""
+    """Write atomic files such as other programs make; return the flags that read them."""
     write(
         f"{folder}/shop.inter",
         rows("user_id:token→item_id:token→rating:float→timestamp:float→tip:float")

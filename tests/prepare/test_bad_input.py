@@ -1,4 +1,4 @@
-"""Wrong input is one line and exit code 2, and leaves the data as they were."""
+"""Test that wrong input gives a one-line error and exit code 2, and changes no data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Refused = Callable[..., str]
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Return every path below a folder with its content's hash."""
+    """Return every path below a folder, with the hash of its content."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(folder.rglob("*"))
@@ -35,7 +35,10 @@ def tree(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Iterator[Refused]:
-    """Run as a new dataset and over one that there is; expect one line, and nothing changed."""
+    """Return a function that prepares a new dataset and an existing one from wrong flags.
+
+    It expects a one-line error and unchanged data both times, and returns the line.
+    """
     write("there.csv", rows("user_id,item_id", "u,i"))
     write("there.tsv", rows("item_id→title", "i→There"))
     prepared("there", "--source=table", "--reviews=there.csv", "--metadata=there.tsv", "--kcore=0")
@@ -70,7 +73,7 @@ def test_a_truncated_gzip_file(refused: Refused) -> None:
 
 
 def test_a_gzip_file_cut_after_a_line(refused: Refused) -> None:
-    """All lines that are there are whole: only the end of the compressed stream is missing."""
+    """No line is incomplete; only the end of the compressed stream is missing."""
     packer = zlib.compressobj(wbits=31)
     head = packer.compress(LINE * 3) + packer.flush(zlib.Z_FULL_FLUSH)
     assert zlib.decompressobj(wbits=31).decompress(head) == LINE * 3
@@ -156,7 +159,7 @@ def test_a_missing_column_of_a_table(kind: str, refused: Refused) -> None:
 
 @pytest.mark.parametrize("column", ["rating", "timestamp"])
 def test_a_column_without_a_number(column: str, refused: Refused) -> None:
-    """Such as days where seconds are expected: no order in time could be told."""
+    """For example, days where seconds are expected would leave the interactions without an order in time."""
     write("orders.csv", rows(f"user_id,item_id,{column}", "u,i,2014-01-01", "u,j,2014-01-02"))
     line = refused(*TABLE, "--reviews=orders.csv")
     assert f"the interactions' {column} holds no number that can be read" in line
@@ -392,7 +395,7 @@ def test_an_id_that_recbole_would_misread(bad: str, column: str, refused: Refuse
 
 
 def test_a_second_column_called_item_id(refused: Refused) -> None:
-    """An item table may have an id of its own beside the one that is mapped."""
+    """A table of items may have a column item_id beside the column that is mapped to it."""
     write("orders.csv", rows("user_id,item_id", "u,i"))
     write("products.csv", rows("sku,item_id,title", "i,7,T"))
     flags = [*TABLE, "--reviews=orders.csv", "--metadata=products.csv", "--item-columns=item=sku"]
@@ -521,7 +524,7 @@ def test_a_file_that_is_no_archive(refused: Refused) -> None:
 
 
 def many(lines: int = 40_000) -> list[str]:
-    """Write a table whose Parquet form is smaller than the .inter file it becomes, and has one item text."""
+    """Write a table that is smaller as Parquet than as the .inter file made from it; return its flags."""
     ids = (hashlib.md5(str(n).encode()).hexdigest()[:12] for n in range(lines))
     write(
         "orders.csv",
@@ -542,7 +545,7 @@ sys.exit(cli.main(sys.argv[2:]))
 
 @pytest.mark.parametrize("limit", [20_000, 950_000])
 def test_no_space_while_writing(limit: int, refused: Refused) -> None:
-    """The smaller limit stops the engine, the larger one the atomic file."""
+    """The smaller limit stops the engine; the larger one stops the writing of the atomic file."""
     flags = many()
     for name in ("there", "new"):
         before = tree(DATA)
@@ -610,7 +613,7 @@ def test_the_work_folder_of_a_living_process_stays() -> None:
 
 
 def test_a_work_folder_of_an_earlier_process_of_this_number_is_no_obstacle() -> None:
-    """In a container every run may be process 1."""
+    """In a container every run may have process id 1."""
     write(DATA / f".shop.prepare-{os.getpid()}" / "step-1.parquet", "junk")
     prepared("shop", *raw.table())
     assert [path.name for path in DATA.iterdir()] == ["shop"]
@@ -639,7 +642,7 @@ def test_an_interrupt_leaves_nothing(
 
 
 def test_the_error_of_a_full_run_is_the_only_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --quiet too, the steps that went well are on standard output."""
+    """Without --quiet the finished steps are printed on standard output, not on standard error."""
     assert cli.main(["prepare", "new", "--data-path=data", *raw.table(), "--kcore=9"]) == 2
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "read: 5 interactions, 2 users, 3 items"

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: whole, cut and resumed, checked, refused."""
+"""Test downloads from a local server: complete, interrupted and resumed, checked, and refused."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 
 @dataclass
 class Server:
-    """What a server has and does, and what it was asked."""
+    """The files and the behaviour of a server, and the requests that it received."""
 
     files: dict[str, bytes]
     ranges: bool = True
     chunked: bool = False
-    cuts: list[int] = field(default_factory=list)  # bytes after which the next answers break off
-    statuses: list[int] = field(default_factory=list)  # of the next answers, in place of the file
-    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path and Range
+    cuts: list[int] = field(default_factory=list)  # bytes after which each of the next answers breaks off
+    statuses: list[int] = field(default_factory=list)  # sent by the next answers, in place of the file
+    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path and Range header
     url: str = ""
 
 
@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Serve on a free port of this machine; waiting before another try takes no time."""
+    """Start a server on a free local port, and let the client's retries follow without a pause."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr("recbole_llminit.prepare.download.time.sleep", lambda seconds: None)
@@ -265,7 +265,7 @@ def test_movielens_by_url(server: Server) -> None:
 
 
 def amazon(server: Server) -> tuple[list[str], list[str]]:
-    """Serve the 2014 fixture; return the flags without the files, and their URLs."""
+    """Serve the Amazon 2014 files; return the flags without the files, and the files' URLs."""
     flags = [flag for flag in raw.amazon_2014() if not flag.startswith(("--reviews", "--metadata"))]
     urls = []
     for file in sorted(Path("raw").iterdir()):
@@ -284,7 +284,7 @@ def test_amazon_by_urls_in_any_order(server: Server) -> None:
 
 
 def test_files_are_looked_for_before_they_are_fetched(server: Server) -> None:
-    """In the folder --path and in the dataset's raw/, compressed or not."""
+    """Files are looked for in --path and in the dataset's folder raw/, compressed or not."""
     flags, (metadata, reviews) = amazon(server)
     expected = prepared("one", *flags, "--path=raw", "--url", reviews, metadata)
     assert server.asked == []

@@ -1,4 +1,4 @@
-"""DuckDB and Spark write the same bytes."""
+"""Test that DuckDB and Spark write the same bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTHING = ["--min-rating=none", "--duplicates=all", "--kcore=0"]
 
 
 def orders(*lines: str, items: tuple[str, ...] = ()) -> list[str]:
-    """Write a table of interactions, and of items; return the flags that read them unfiltered."""
+    """Write a table of interactions and one of items; return the flags that read them without filters."""
     flags = [*NOTHING, "--source=table", f"--reviews={write('raw/orders.csv', rows(*lines))}"]
     return [*flags, f"--metadata={write('raw/items.csv', rows(*items))}"] if items else flags
 
@@ -98,7 +98,7 @@ def k_core() -> list[str]:
 
 
 def reviews() -> list[str]:
-    """Write reviews with ties in time, and some at the same second by the same user of the same item."""
+    """Write reviews with ties in time, some of which have the same user, item and second."""
     rng = np.random.default_rng(6)
     lines = [
         {
@@ -123,7 +123,7 @@ def reviews() -> list[str]:
 
 
 def described_twice() -> list[str]:
-    """Write two descriptions of an item whose lists differ, spelt with and without escapes."""
+    """Write items with several descriptions whose lists differ, with and without escapes and spaces."""
     flags = raw.amazon_2018()
     lines = [
         r'{"asin": "B1", "title": "Same", "category": ["\u00e9"], "brand": "x"}',
@@ -137,7 +137,7 @@ def described_twice() -> list[str]:
 
 
 def kinds_of_values() -> list[str]:
-    """Write fields that should be strings and are not."""
+    """Write fields that should be strings but have other types."""
     flags = raw.amazon_2018()
     lines = [
         '{"asin": "B1", "title": 1984, "brand": true, "feature": 2.5}',
@@ -191,7 +191,7 @@ CASES: dict[str, Callable[[], list[str]]] = {
 
 
 def write_both(name: str, flags: list[str]) -> str | None:
-    """Prepare with both engines; return the first line in which their files differ."""
+    """Prepare with both engines; return the first line in which their files differ, or None."""
     made = {engine: prepared(engine, *flags, f"--engine={engine}") for engine in ("duckdb", "spark")}
     one, two = made.values()
     assert one.counts == two.counts, name
@@ -203,14 +203,14 @@ def write_both(name: str, flags: list[str]) -> str | None:
     return None
 
 
-# What the engines are likeliest to do differently: these run always, the others with `make test-all`.
+# The cases in which the engines are most likely to differ. The others run only with `make test-all`.
 HANDFUL = ("missing values", "duplicates, first", "ISO times", "lengths of text", "a k-core", "reviews")
 OTHERS = tuple(name for name in CASES if name not in HANDFUL)
 
 
 @pytest.fixture
 def spark() -> Iterator[None]:
-    """Start a session that cuts no small table into parts, and stop it at the end."""
+    """Start a session that does not partition small tables, and stop it at the end."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName("tests").master("local[1]")
@@ -227,7 +227,7 @@ def spark() -> Iterator[None]:
 
 
 def differences(names: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Prepare each case with both engines in a folder of its own; return what differs."""
+    """Prepare each case with both engines, in one folder per case; return the differences."""
     found = []
     for number, name in enumerate(names):
         (place / str(number)).mkdir()
@@ -243,7 +243,7 @@ def differences(names: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_both_write_the_same_bytes(spark: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One test for several cases, for a session takes its time to start."""
+    """One test runs several cases, because a session takes long to start."""
     assert not differences(HANDFUL, tmp_path, monkeypatch)
 
 
@@ -268,7 +268,7 @@ def test_both_say_the_same_of_errors(spark: None, capsys: pytest.CaptureFixture[
 def wrong(
     name: str, flags: list[str], message: str, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> str | None:
-    """Prepare from wrong input; return what is wrong with how that is told, if anything."""
+    """Prepare from wrong input; return None if the error is the expected one, else what happened."""
     capsys.readouterr()
     folder = Path("bad", name, engine)
     try:
@@ -284,7 +284,7 @@ def wrong(
 
 
 def errors() -> list[tuple[str, list[str], str]]:
-    """Write wrong files; return what they are, the flags that read them, and a part of the message."""
+    """Write wrong files; return for each a name, the flags that read it, and a part of the message."""
     table = ["--source=table", "--kcore=0"]
     good = '{"user_id": "u", "item_id": "i"}'
     write("lines.jsonl", rows(good, good, '{"user_id": "u"', good))

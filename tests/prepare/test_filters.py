@@ -1,4 +1,4 @@
-"""What each filter keeps, in which order they run, and that reviews of held-out interactions stay out."""
+"""Test what each filter keeps, the order of the filters, and that held-out reviews do not get into texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL = ("--min-rating=none", "--duplicates=all", "--kcore=0")
 
 
 def shop(lines: Sequence[Line], *flags: object, header: str = "user_id,item_id,rating,timestamp") -> Prepared:
-    """Prepare a table of these lines; nothing is filtered unless a flag says so."""
+    """Prepare a table of the given lines, without a filter unless `flags` set one."""
     write("orders.csv", rows(header, *(",".join(map(str, line)) for line in lines)))
     return prepared("shop", "--source=table", "--reviews=orders.csv", *ALL, *flags)
 
@@ -66,7 +66,7 @@ def test_the_filters_run_in_the_order_of_the_help() -> None:
 
 
 def test_the_order_is_seen_in_what_is_left() -> None:
-    """The bad first rating goes before duplicates are looked at, the good one before the window."""
+    """Ratings are filtered before duplicates, and duplicates before the time window."""
     day = 86400
     lines = [("u", "i", 1, 0), ("u", "i", 5, day), ("u", "i", 4, 2 * day), ("v", "i", 5, 2 * day)]
     flags = ["--min-rating=4", "--duplicates=first"]
@@ -96,7 +96,7 @@ def test_minimum_rating() -> None:
     ],
 )
 def test_duplicates(keep: str, left: set[tuple[str, str]]) -> None:
-    """At the same time the better rating goes first, in whichever order the lines come."""
+    """Of interactions at the same time the one with the higher rating is first, in any order of the lines."""
     lines = [("u", "i", 3, 1), ("u", "i", 4, 9), ("v", "i", 5, 2), ("v", "i", 2, 2), ("v", "i", 3, 2)]
     for order in list(permutations(lines))[::17]:
         made = shop(order, f"--duplicates={keep}")
@@ -110,7 +110,7 @@ def test_duplicates_without_a_time_come_after_those_with_one() -> None:
 
 
 def test_window_of_time() -> None:
-    """`since` is the first day, `until` the day after the last; days begin at midnight UTC."""
+    """`since` is the first day and `until` the day after the last; days begin at midnight UTC."""
     begin, end = 1388534400, 1420070400
     lines = [(f"u{t}", "i", 5, t) for t in (begin - 1, begin, end - 1, end)] + [("u", "i", 5, "")]
     times = [line[3] for line in lines_of(shop(lines, "--since=2014-01-01", "--until=2015-01-01"))]
@@ -137,7 +137,7 @@ def test_an_interaction_without_user_or_item_is_none() -> None:
 
 
 def core(pairs: Sequence[tuple[int, int]], k: int) -> list[tuple[int, int]]:
-    """Remove users and items with fewer than k interactions, one by one, until none is left to remove."""
+    """Remove interactions of users and items with fewer than k, one at a time, until there are none."""
     left = list(pairs)
     while True:
         users, items = Counter(u for u, _ in left), Counter(i for _, i in left)
@@ -271,7 +271,7 @@ def test_a_tie_in_time_with_a_held_out_interaction_keeps_a_review_out() -> None:
 def test_no_marker_of_an_interaction_that_may_be_held_out(
     lines: list[tuple[str, str, int, int]], keep: str
 ) -> None:
-    """Whichever of the interactions at the same second a split takes for the last."""
+    """This holds for every order that a split may give to interactions at the same second."""
     made = prepared("shop", *reviews(lines), "--kcore=0", "--min-rating=none", f"--duplicates={keep}")
     times: dict[str, list[float]] = {}
     for user, _, _, time in lines_of(made):
@@ -284,7 +284,7 @@ def test_no_marker_of_an_interaction_that_may_be_held_out(
 
 
 def test_what_recbole_holds_out_is_not_in_the_texts() -> None:
-    """The same, with RecBole's own split of the sequential protocol, ties included."""
+    """The same holds for RecBole's split in the sequential protocol, with ties in time."""
     rng = np.random.default_rng(5)
     lines = [
         (f"u{user}", f"i{item}", int(rng.integers(8)) * 1000, 5)
@@ -313,7 +313,7 @@ def test_only_the_oldest_reviews_of_an_item_are_kept() -> None:
 
 
 def test_which_of_two_reviews_is_kept_depends_on_the_data_alone() -> None:
-    """Two reviews of the same user, item, second and rating, in either order of lines."""
+    """Two reviews with the same user, item, second and rating are given in both orders of the lines."""
     lines = [("u", "a", 1000, 5), ("u", "a", 1000, 5), ("u", "b", 2000, 5), ("u", "c", 3000, 5)]
     flags = reviews(lines)
     first = prepared("shop", *flags, "--kcore=0")

@@ -1,4 +1,4 @@
-"""The rating filter and the k-core keep what RecBole's own filters keep."""
+"""Test that the rating filter and the k-core keep the same interactions as RecBole's filters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def copied(folder: Path) -> Path:
 
 
 def recbole_pairs(root: Path, **keys: Any) -> list[tuple[str, str]]:
-    """Return the (user, item) pairs of RecBole's dataset, as many times as they are there."""
+    """Return the sorted (user, item) pairs of RecBole's dataset, with repeated pairs."""
     from recbole.data import create_dataset
 
     config = runs.config_of("BPR", runs.World(root, "parity", (), np.zeros(0)), **keys)
@@ -68,7 +68,7 @@ def test_the_same_interactions_as_recboles_filters(folder: Path) -> None:
 
 
 def test_recbole_reads_a_prepared_dataset_whole() -> None:
-    """What was prepared passes RecBole's filters untouched."""
+    """RecBole's filters remove nothing from a dataset prepared with the same filters."""
     flags = ["--source=atomic", f"--path={copied(ML_100K)}", "--min-rating=4", "--kcore=5"]
     made = prepared("parity", *flags)
     assert recbole_pairs(Path("data"), **FILTERS) == our_pairs(made)

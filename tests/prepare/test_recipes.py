@@ -1,4 +1,4 @@
-"""The shipped recipes, the shipped synthetic shop, and runs that make what is missing."""
+"""Test the shipped recipes, the shipped synthetic dataset, and runs that prepare a missing dataset."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_synthetic_world_of_any_size() -> None:
 
 @pytest.fixture
 def props(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder of property files."""
+    """Return the folder of dataset property files, which is empty, after replacing the shipped one."""
     (tmp_path / "props/dataset").mkdir(parents=True)
     monkeypatch.setattr(recipes, "PROPS", tmp_path / "props")
     return tmp_path / "props/dataset"
@@ -126,7 +126,7 @@ def test_a_wrong_recipe_is_one_line(
 
 
 def test_a_recipe_may_hold_days_and_columns(props: Path) -> None:
-    """YAML reads 2014-01-31 as a date."""
+    """YAML reads 2014-01-31 as a date, not as text."""
     write("o.csv", rows("uid,sku,at", "u,i,1391126399", "u,j,1391126400", "u,k,1391212800"))
     content = {
         "source": "table",
@@ -156,7 +156,7 @@ def test_a_card_is_read_back(tmp_path: Path) -> None:
 
 
 def beauty_raw(folder: Path) -> None:
-    """Write Amazon-2014 files under the names that the recipe downloads: two tastes of six items each."""
+    """Write Amazon 2014 files, under the names in the recipe, of two groups of users with six items each."""
     reviews, metadata = [], []
     for user in range(16):
         for n, item in enumerate(i for i in range(12) if i % 2 == user % 2):
@@ -202,7 +202,7 @@ def test_what_is_missing_is_said_when_a_dataset_is_made(capsys: pytest.CaptureFi
     assert "data/beauty/beauty.inter is not there yet: preparing 'beauty'" in capsys.readouterr().out
     make_dataset("beauty", Path("data"))
     make_dataset("ml-100k", Path("data"))
-    make_dataset("beauty-mini", Path("data"))  # ships
+    make_dataset("beauty-mini", Path("data"))  # a shipped dataset
     assert capsys.readouterr().out == ""
     assert {path.name for path in Path("data").iterdir()} == {"beauty"}
 

@@ -1,4 +1,4 @@
-"""Every documented raw format, from a few lines to whole atomic files."""
+"""Test every documented raw format: a few raw lines and the complete atomic files made from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.prepare.raw import DATA, prepared, read, rows, write
 
 
 def counts(read: tuple[int, int, int], *later: tuple[int, int, int]) -> list[tuple[str, int, int, int]]:
-    """Name the steps of the default filters with a 2-core."""
+    """Return the counts of the default filters and a 2-core, with the names of the steps."""
     steps = ("read", "with user and item", "rating >= 4", "duplicates: first", "2-core")
     return [(step, *count) for step, count in zip(steps, (read, *later), strict=True)]
 
@@ -136,7 +136,7 @@ def test_a_film_of_unknown_genre_has_none() -> None:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 def test_movielens_1m_and_10m(encoding: str) -> None:
-    """The 10M release is laid out as the 1M one, but its README says UTF-8."""
+    """The 10M release has the layout of the 1M release, but its README says that it is UTF-8."""
     made = prepared("ml", *raw.movielens_1m(encoding=encoding))
     assert made.inter == rows(
         "user_id:token→item_id:token→rating:float→timestamp:float",
@@ -263,7 +263,7 @@ def test_times_of_parquet_are_utc_wherever_the_machine_is(zone: str | None) -> N
 
 
 def test_a_hash_is_no_comment() -> None:
-    """Ids like #7 and titles like "#1 Mom" are common; neither they nor what follows may vanish."""
+    """Ids like #7 and titles like "#1 Mom" are common; readers must not drop them or the text after them."""
     write("orders.csv", rows("user_id,item_id", "#u,i1", "u2,#7", "u3,#8"))
     write("products.csv", rows("item_id,title", "#7,x", "i1,#1 Mom", "#8,# of things"))
     made = prepared("shop", "--source=table", "--reviews=orders.csv", "--metadata=products.csv", "--kcore=0")
@@ -365,7 +365,7 @@ def test_a_column_may_begin_late_in_json_lines() -> None:
 
 
 def test_what_is_not_a_number_is_none() -> None:
-    """NaN is above every number to an engine: it would be the best rating and the latest time."""
+    """Engines order NaN above every number, so it would be the highest rating and the latest time."""
     header = "user_id,item_id,rating,timestamp"
     write("orders.csv", rows(header, "u,i,NaN,1", "u,j,5,nan", "u,j,4,7"))
     made = prepared("shop", "--source=table", "--reviews=orders.csv", "--kcore=0", "--duplicates=last")

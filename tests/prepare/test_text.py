@@ -1,4 +1,4 @@
-"""Clean texts, and files of any texts that RecBole's reader reads back row for row."""
+"""Test the cleaning of texts, and that RecBole's reader reads files of any texts back row by row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recbole_llminit.prepare import atomic
 from recbole_llminit.prepare.text import clean, flatten
 from recbole_llminit.utils.errors import UserError
 
-# Plain text hardly ever holds what breaks a file, so such pieces are mixed in.
+# Random text rarely contains what breaks a file, so such pieces are mixed in.
 PIECES = ['"', '""', "'", "\t", "\n", "\r", "\x00", "\x1a", "\x85", "\u2028", "\ud83d", "\ufeff", "\\", "\\t"]
 PIECES += [
     "&quot;",
@@ -34,7 +34,7 @@ PIECES += [
     "-->",
 ]
 PIECES += ["<script>", "</script>", "[", "]", '["', '"]', ",", "é", "☕", "\u200b", "#", "NA", " ", "a"]
-ANY = st.characters()  # lone surrogates too
+ANY = st.characters()  # includes lone surrogates
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(ANY, max_size=4), max_size=12).map("".join)
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -119,7 +119,7 @@ def test_long_texts_take_no_time(piece: str) -> None:
 
 
 def recbole_reads(file: Path) -> pd.DataFrame:
-    """Read a file as RecBole does, all columns as text."""
+    """Read a file as RecBole does, with all columns as text."""
     return pd.read_csv(file, sep="\t", dtype=str, engine="python")
 
 
@@ -167,7 +167,7 @@ def test_ids_that_recbole_would_misread_are_refused(item: str, tmp_path: Path) -
 
 
 def test_recbole_reads_back_a_long_text(tmp_path: Path) -> None:
-    """Twenty reviews of 10,000 characters are possible."""
+    """Twenty reviews of 10,000 characters may form one text."""
     long = clean("word " * 40_000)
     batch = pa.RecordBatch.from_arrays(
         [pa.array(["i", "j"]), pa.array([long, "x"])], names=["item_id", "reviews"]

@@ -1,4 +1,4 @@
-"""Figures: the numbers in them, by hand."""
+"""Figures: the numbers that they show, against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def traces(html: str) -> list[dict[str, Any]]:
 
 
 def test_gains_are_of_means_over_seeds() -> None:
-    """(.15 + .21) / (.10 + .14) is 1.5; .1 / .2 is a half; over nothing there is no gain to tell."""
+    """(.15 + .21) / (.10 + .14) is 1.5; .1 / .2 is a half; over a baseline of 0 there is no gain."""
     (bars,) = traces(figures.gains(ENTRIES, "user activity", "ndcg@10"))
     assert bars["name"] == "var"
     assert dict(zip([x.strip() for x in bars["x"]], bars["y"], strict=True)) == {
@@ -60,7 +60,7 @@ def test_gains_are_of_means_over_seeds() -> None:
 
 
 def test_a_seed_that_was_run_twice_counts_once() -> None:
-    """.10 and .12 are .11, .12 and .14 are .13: one seed, and no interval."""
+    """The mean of .10 and .12 is .11, that of .12 and .14 is .13; one seed gives no interval."""
     values = [("host", 0.10), ("host", 0.12), ("var", 0.12), ("var", 0.14)]
     lines = group_gains([entry(name, 1, {"1-4": v}) for name, v in values], "user activity", "ndcg@10")
     line = lines[~lines["is_base"]].iloc[0]
@@ -80,7 +80,7 @@ def test_buckets_stand_in_order_whichever_seed_has_them() -> None:
 
 
 def test_gains_are_over_the_seeds_that_both_have() -> None:
-    """Of var there is seed 1 alone: .15 / .10, though the host's mean is .12."""
+    """The setting var has only seed 1: its gain is .15 / .10, although the baseline's mean over both seeds is .12."""
     (bars,) = traces(figures.gains(ENTRIES[:3], "user activity", "ndcg@10"))
     assert dict(zip([x.strip() for x in bars["x"]], bars["y"], strict=True))["1-4"] == 50
     assert figures.gains([*ENTRIES[1:3]], "user activity", "ndcg@10") == ""  # no seed in common
@@ -95,7 +95,7 @@ def test_curves_and_spectra_are_of_the_first_seed() -> None:
     ]
     (line,) = traces(figures.curves(some))
     assert (line["x"], line["y"]) == ([1, 3], [0.3, 0.4])
-    assert figures.spectra(some) == ""  # the first seed's tables were not kept
+    assert figures.spectra(some) == ""  # the first seed's result has no `tables`
     (line,) = traces(figures.spectra(some[:1]))
     assert (line["x"], line["y"]) == ([1, 2, 3], [1.0, 0.5, 0.25])
 

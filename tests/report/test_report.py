@@ -1,4 +1,4 @@
-"""Reports: what stands on the page, and what a browser makes of it."""
+"""Reports: the content of the page, and how a browser shows it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STUDY = {
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small study whose runs were carried out, with titles that try to break the page."""
+    """Carry out a small study, with HTML in the items' titles, and return its page."""
     root = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -133,7 +133,7 @@ def test_a_browser_draws_the_figures_and_nothing_sticks_out(study: Path, width: 
     assert found
     scroll_width, drawings = map(int, found.groups())
     assert scroll_width <= width
-    assert drawings >= 2 * 5  # plotly makes several for each figure
+    assert drawings >= 2 * 5  # plotly makes several drawings for each figure
 
 
 def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +142,7 @@ def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> No
     files = ["host.json", "var.json", "again.json"]
     assert cli.main(["report", *files, "--metrics=NDCG@5", "--html=page.html"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("| model")  # the table is printed as before
+    assert out.startswith("| model")  # the table is printed too
     assert out.rstrip().endswith("page.html")
     text = Path("page.html").read_text()
     host = json.loads(Path("host.json").read_text())
@@ -158,7 +158,7 @@ def test_report_of_files(world: World, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def result_file(name: str, model: str, protocol: str, seed: int, **config: Any) -> Path:
-    """Write a result file of which only what it is matters."""
+    """Write a result file without metrics, for tests of how results are labelled."""
     result = {"model": model, "dataset": "tastes", "protocol": protocol, "seed": seed}
     file = Path(f"{name}.json")
     file.write_text(
@@ -168,7 +168,7 @@ def result_file(name: str, model: str, protocol: str, seed: int, **config: Any) 
 
 
 def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
-    """The plain model is the baseline, wherever its files stand, and protocols are told apart."""
+    """The plain model is the baseline, in whatever order the files come, and protocols are kept apart."""
     files = [
         result_file(f"{letter}-{protocol}-{seed}", model, protocol, seed, **more)
         for letter, model, more in (
@@ -199,7 +199,7 @@ def test_files_of_one_setting_differ_in_the_seed_alone() -> None:
 
 
 def test_two_lists_of_one_seed_stand_side_by_side() -> None:
-    """A list is only right beside the history and the item of its own split; validation chooses the setting."""
+    """Both lists are of one seed, since it decides the split; validation chooses the setting."""
     made = [("a", "BPR", 1), ("b", "BPR", 2), ("c", "LLMInitBPR", 2), ("d", "LLMInitBPR", 3)]
     files = [result_file(name, model, "masked", seed) for name, model, seed in made]
     files.append(result_file("e", "LLMInitBPR", "masked", 2, llm_selection="svd"))
@@ -236,7 +236,7 @@ def cells_of(text: str, table: int) -> list[list[str]]:
 
 
 def test_warm_and_cold_stand_in_their_columns_and_so_do_users_and_items() -> None:
-    """Where a setting has no cold items, the cell is empty."""
+    """The cell of a setting without cold items is empty."""
     items = [
         {"by": "items", "group": name, "users": 4, "metrics": {"ndcg@10": v}}
         for name, v in (("warm", 0.2), ("cold", 0.1))

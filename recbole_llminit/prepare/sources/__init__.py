@@ -1,4 +1,4 @@
-"""Sources of raw data: each module reads one kind into the same two tables."""
+"""Sources of raw data: each module reads one kind into a table of interactions and a table of items."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["SOURCES", "Inputs", "Raw", "Source"]
 
 @dataclass(frozen=True)
 class Source:
-    """How a kind of raw data is read, and what the user has to give.
+    """A kind of raw data: how it is read, and which inputs the user has to give.
 
     Attributes:
-        read: From the inputs to the raw tables.
-        version: What the card says the data is.
-        files: Inputs that must be there, among ``reviews``, ``metadata`` and ``path``.
-        patterns: Files of a folder ``path`` that are read.
-        fields: Text columns of the default template, those of them that there are.
+        read: Function that reads the inputs into the raw tables.
+        version: Description of the data for the card.
+        files: Required inputs, among ``reviews``, ``metadata`` and ``path``.
+        patterns: Patterns of the files that are read in a folder ``path``.
+        fields: Text columns of the default template, which leaves out those that the items lack.
     """
 
     read: Callable[[Engine, Inputs], Raw]

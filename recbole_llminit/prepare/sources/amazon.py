@@ -1,6 +1,6 @@
-"""Amazon reviews and item metadata, in the layouts of the 2014, 2018 and 2023 releases.
+"""Read Amazon reviews and item metadata, in the layouts of the 2014, 2018 and 2023 releases.
 
-Fields as documented at https://jmcauley.ucsd.edu/data/amazon/, https://nijianmo.github.io/amazon/ and
+The fields are documented at https://jmcauley.ucsd.edu/data/amazon/, https://nijianmo.github.io/amazon/ and
 https://amazon-reviews-2023.github.io/. The 2014 metadata are Python literals, the others JSON.
 """
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 
-_TEXTS = ("title", "brand", "categories", "description", "features")  # as we call them
+_TEXTS = ("title", "brand", "categories", "description", "features")  # as the dataset names them
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a release keeps what."""
+    """The names of the fields in a release."""
 
     user: str
     item: str
     rating: str
     time: str
-    ticks: int  # of `time`, a second
+    ticks: int  # units of `time` per second
     review: str
-    texts: tuple[str, ...]  # in the order of ours; the last may be absent
+    texts: tuple[str, ...]  # in the order of _TEXTS; the last may be absent
     parse: Parser = parse_json
 
 
@@ -56,10 +56,10 @@ V2023 = Layout(
 
 
 def read(engine: Engine, inputs: Inputs, layout: Layout) -> Raw:
-    """Read reviews and metadata.
+    """Read the reviews and metadata of a release.
 
     Raises:
-        UserError: If a file lacks the layout's fields or holds an unreadable line.
+        UserError: If a file lacks fields of the layout or contains an unreadable line.
     """
     types = dict.fromkeys(_TEXTS[: len(layout.texts)], TEXT)
     return Raw(_reviews(engine, inputs, layout), _items(engine, inputs, layout), types)
@@ -82,5 +82,5 @@ def _items(engine: Engine, inputs: Inputs, layout: Layout) -> Table:
     raw = json_table(engine, inputs.files["metadata"], fields, (layout.item,), inputs, layout.parse)
     texts = {ours: raw[theirs] for ours, theirs in zip(_TEXTS, layout.texts, strict=False)}
     items = raw.select(item_id=raw[layout.item], **texts)
-    # Some titles of 2018 are scripts of the crawled page; its documentation tells to drop them.
+    # Some titles of 2018 are scripts of the crawled page; the release's documentation says to drop them.
     return items.mutate(title=items.title.contains("getTime").ifelse(None, items.title))

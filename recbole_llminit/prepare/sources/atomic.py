@@ -1,4 +1,4 @@
-"""RecBole's atomic files, to filter them again or give them a card."""
+"""Read RecBole's atomic files, in order to filter them again or give them a card."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def read(engine: Engine, inputs: Inputs) -> Raw:
-    """Read the one ``.inter`` file of a folder, and the ``.item`` file of the same name if there is one.
+    """Read the only ``.inter`` file of a folder, and the ``.item`` file of the same name if it exists.
 
-    Columns of the interactions other than ``user_id``, ``item_id``, ``rating`` and ``timestamp`` are
-    left out; those of the items keep their types.
+    Of the interactions' columns ``user_id``, ``item_id``, ``rating`` and ``timestamp`` are kept; the
+    items' columns keep their types.
 
     Raises:
-        UserError: If there is not one ``.inter`` file, or it lacks its ids.
+        UserError: If there is not exactly one ``.inter`` file, or if a file lacks an id column.
     """
     folder = inputs.files["path"]
     found = sorted(folder.glob("*.inter"))
@@ -37,7 +37,7 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
 
 
 def _open(engine: Engine, file: Path, required: tuple[str, ...]) -> tuple[Table, dict[str, str]]:
-    """Open an atomic file under its columns' bare names; return it with their types."""
+    """Open an atomic file; return it with column names without types, and the type of each column."""
     raw = engine.csv(file, "\t", quoted=False)
     types = {}
     for header in raw.columns:

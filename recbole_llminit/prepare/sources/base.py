@@ -1,4 +1,4 @@
-"""What every source takes and gives, and the reading of JSON lines they share."""
+"""The input and output of every source, and functions that several sources use."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ TEXT = "token_seq"  # RecBole's type of a text column
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the user or a recipe gave; files are local by now.
+    """The input of a source, with all files local.
 
     Attributes:
-        recipe: Names columns and units, and what is to be generated.
-        files: By role: ``reviews``, a file of interactions; ``metadata``, one of items; ``path``, a folder.
-        skip_bad_lines: How many unreadable lines may be left out of each file.
+        recipe: Gives column names, the time unit, and the size of a synthetic dataset.
+        files: Path by role: ``reviews``, a file of interactions; ``metadata``, a file of items;
+            ``path``, a folder.
+        skip_bad_lines: Number of unreadable lines that may be left out of each file.
         quiet: Show no progress bars.
     """
 
@@ -43,13 +44,13 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Raw:
-    """Raw tables under the project's names, as Ibis expressions.
+    """The output of a source: raw tables as Ibis expressions, with the same column names for all sources.
 
     Attributes:
         interactions: ``user_id``, ``item_id`` (strings) and, where known, ``rating``, ``timestamp``
             (float64; seconds) and ``review`` (string).
         items: ``item_id`` and text columns (strings; a list is JSON text), or None.
-        types: RecBole's type of each text column, in the order they are written.
+        types: RecBole's type of each text column, in the order in which they are written.
     """
 
     interactions: Table
@@ -58,13 +59,13 @@ class Raw:
 
 
 def number(column: Column) -> Column:
-    """Return a column's numbers as float64; null where there is none, or "not a number"."""
+    """Return a column as float64, with null where a value is not a number or is NaN."""
     value = column.try_cast("float64")
     return value.isnan().ifelse(ibis.null("float64"), value)
 
 
 def parse_literal(line: str) -> dict[str, Any]:
-    """Parse a line that holds a JSON object or a Python dict of plain values; nothing is executed.
+    """Parse a line that holds a JSON object or a Python dict of literals, without executing anything.
 
     Raises:
         ValueError: If it holds anything else.
@@ -73,7 +74,7 @@ def parse_literal(line: str) -> dict[str, Any]:
         return parse_json(line)
     except ValueError:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # "\/" is common in crawled text
+            warnings.simplefilter("ignore", SyntaxWarning)  # the escape "\/" is common in crawled text
             value = ast.literal_eval(line.strip())
     if not isinstance(value, dict):
         raise ValueError(f"expected a mapping, found a {type(value).__name__}")
@@ -88,12 +89,13 @@ def json_table(
     inputs: Inputs,
     parse: Parser = parse_json,
 ) -> Table:
-    """Read columns of a file of JSON lines, by the engine alone if every line is JSON.
+    """Read columns of a file of JSON lines.
 
-    Python literals, and files with lines to leave out, are translated first, line by line.
+    The engine reads the file itself if the first line is JSON and no line may be left out. Other files,
+    such as those of Python literals, are first translated into JSON lines by `parse`.
 
     Raises:
-        UserError: If the first line lacks a required column, or a line is unreadable.
+        UserError: If the first line lacks a required column, or if a line is unreadable.
     """
     first = first_record(file, parse)
     if missing := [column for column in required if column not in first]:
@@ -109,7 +111,7 @@ def json_table(
 
 
 def write_lines(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write rows as JSON lines into the engine's work folder."""
+    """Write rows as JSON lines into the engine's work folder, and return the file."""
     file = engine.scratch(f"{name}.jsonl")
     with file.open("w", encoding="utf-8", errors="replace") as out:
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -117,7 +119,7 @@ def write_lines(engine: Engine, name: str, rows: Iterable[Mapping[str, Any]]) ->
 
 
 def write_table(engine: Engine, name: str, header: Sequence[str], lines: Iterator[str]) -> Path:
-    """Write tab-separated lines under a header into the engine's work folder."""
+    """Write tab-separated lines under a header into the engine's work folder, and return the file."""
     file = engine.scratch(f"{name}.tsv")
     with file.open("w", encoding="utf-8") as out:
         out.write("\t".join(header) + "\n")

@@ -1,4 +1,4 @@
-"""MovieLens in the layouts of 100k (u.data), 1M and 10M (ratings.dat) and 20M, 25M, 32M (ratings.csv)."""
+"""Read MovieLens as 100k (u.data), 1M and 10M (ratings.dat), or 20M, 25M and 32M (ratings.csv) have it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HEADER = ("userId", "movieId", "rating", "timestamp")
 _NO_GENRES = "(no genres listed)"
-_LAYOUTS = {  # file of ratings: its separator, file of films
+_LAYOUTS = {  # file of ratings: its separator and the file of films
     "u.data": ("\t", "u.item"),
     "ratings.dat": ("::", "movies.dat"),
     "ratings.csv": (",", "movies.csv"),
@@ -24,10 +24,10 @@ _LAYOUTS = {  # file of ratings: its separator, file of films
 
 
 def read(engine: Engine, inputs: Inputs) -> Raw:
-    """Read ratings and films of whichever layout lies in the folder.
+    """Read the ratings and films in a folder, in whichever layout they have.
 
     Raises:
-        UserError: If none does, or a line is unreadable.
+        UserError: If the folder has none of the layouts, or if a line is unreadable.
     """
     folder = inputs.files["path"]
     name = next((name for name in _LAYOUTS if (folder / name).is_file()), None)
@@ -73,10 +73,10 @@ def _films(engine: Engine, file: Path, skip: int) -> Table:
 
 def _lines_of_1m(file: Path, skip: int) -> Iterator[dict[str, Any]]:
     try:
-        file.read_text(encoding="utf-8")  # the 10M release
+        file.read_text(encoding="utf-8")  # as in the 10M release
         encoding = "utf-8"
     except UnicodeDecodeError:
-        encoding = "latin-1"  # the 1M release
+        encoding = "latin-1"  # as in the 1M release
     return records(file, _film_of_1m, skip, encoding)
 
 

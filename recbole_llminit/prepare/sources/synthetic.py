@@ -1,9 +1,9 @@
-"""A synthetic shop: titles from a grammar of brand, attributes and type, and tastes tied to these words.
+"""Generate a synthetic shop, in which the items' texts tell which items a user likes.
 
-Each user likes some types, attributes and brands. For every purchase the user looks at a few popular
-products, mostly of a liked type, and takes the one that matches the taste best; matching products get
-better ratings. So text tells which items a user likes, and a model that reads it has something to find.
-Nothing in it is real.
+Titles are made of a brand, two attributes and a type. Each user likes two types, four attributes and a brand.
+For every purchase the user considers five products of one type, mostly a liked type and with a preference for
+popular products, and takes the one that matches the taste best; products that match better get better
+ratings. So a model that uses the texts can predict purchases. No real user or item is in the data.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _BRANDS = (
     *("Ivoria", "Junipéro", "Kestrel & Moss", "Lumenaire", "Mirabelle Lane", "Nordveil", "Opaline"),
     *("Petalworks", "Quillara", "Rosmarin", "Solvane", "Tidewick"),
 )
-_LOOKS = 5  # products a user looks at for a purchase
-_LOYAL = 0.85  # share of purchases of a liked type
+_LOOKS = 5  # products that a user considers for a purchase
+_LOYAL = 0.85  # share of purchases for which a liked type is drawn
 _START, _END = 1_325_376_000, 1_404_172_800  # 2012-01-01 to 2014-07-01, UTC
 _CHUNK = 1_000_000  # purchases drawn at a time
 
@@ -43,10 +43,10 @@ Indices = npt.NDArray[np.int64]
 
 
 def read(engine: Engine, inputs: Inputs) -> Raw:
-    """Generate the world that the recipe describes.
+    """Generate the dataset whose size the recipe gives.
 
     Raises:
-        UserError: If it describes none.
+        UserError: If the recipe gives no size, or one that is too small.
     """
     try:
         interactions, items = generate(**inputs.recipe.generate, seed=inputs.recipe.seed)
@@ -66,17 +66,20 @@ def read(engine: Engine, inputs: Inputs) -> Raw:
 def generate(
     users: int, items: int, interactions: int, seed: int = 2020
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Generate interactions and items; the same arguments give the same world.
+    """Generate interactions and items; the same arguments give the same tables.
 
     Args:
-        users: How many users.
-        items: How many items; at least as many as there are types (24).
-        interactions: How many purchases, some of them repeated.
-        seed: Of all draws.
+        users: Number of users.
+        items: Number of items, at least the number of types (24).
+        interactions: Number of purchases; a user may buy an item more than once.
+        seed: Seed of all random draws.
 
     Returns:
         Interactions (``user_id``, ``item_id``, ``rating``, ``timestamp`` in seconds) and items
         (``item_id``, ``title``, ``brand``, ``categories``, ``description``).
+
+    Raises:
+        UserError: If one of the numbers is too small.
     """
     types = [(kind, name) for kind, names in _TYPES.items() for name in names]
     if items < len(types) or users < 1 or interactions < 1:
@@ -91,7 +94,7 @@ def generate(
 
 
 class _Shop:
-    """Items by their words: type (items,), two attributes (items, 2) and brand (items,), as numbers."""
+    """The items' words as indices: type (items,), two attributes (items, 2) and brand (items,), int64."""
 
     def __init__(self, items: int, types: int, rng: np.random.Generator) -> None:
         self.type: Indices = np.arange(items) % types  # items i, i + types, ... are of one type
@@ -103,7 +106,7 @@ class _Shop:
 
 
 def _purchases(shop: _Shop, users: int, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    # A user's taste is a function of the user's number, so that chunks agree without a table of tastes.
+    # A user's taste is a hash of the user's number, so that all chunks agree without a table of tastes.
     user = np.minimum((users * rng.random(n) ** 1.3).astype(np.int64), users - 1)  # some buy more than others
     liked = _mix(user)[:, None]
     kind = np.where(
@@ -112,10 +115,10 @@ def _purchases(shop: _Shop, users: int, n: int, rng: np.random.Generator) -> pd.
         rng.integers(shop.types, size=n),
     )
     in_type = (len(shop.type) - kind - 1) // shop.types + 1
-    popular = rng.random((n, _LOOKS)) ** 2  # the first items of a type are looked at most
+    popular = rng.random((n, _LOOKS)) ** 2  # the first items of a type are considered most often
     seen = kind[:, None] + shop.types * (popular * in_type[:, None]).astype(np.int64)
     match = np.zeros((n, _LOOKS), dtype=np.int64)
-    for shift in range(4):  # four attributes liked
+    for shift in range(4):  # each user likes four attributes
         wanted = (liked + 5 * shift) % len(_ATTRIBUTES)
         match += (shop.attributes[seen] == wanted[..., None]).any(axis=2)
     match += shop.brand[seen] == (liked // 7) % len(_BRANDS)
@@ -132,7 +135,7 @@ def _purchases(shop: _Shop, users: int, n: int, rng: np.random.Generator) -> pd.
 
 
 def _mix(number: Indices) -> Indices:
-    """Scatter numbers evenly (the finaliser of SplitMix64), as non-negative int64."""
+    """Hash numbers by the finaliser of SplitMix64; return non-negative int64, evenly distributed."""
     x = number.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

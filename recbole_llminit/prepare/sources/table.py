@@ -1,4 +1,4 @@
-"""Any table of interactions, and of items: CSV, TSV, JSON lines or Parquet, with the columns mapped."""
+"""Read any tables of interactions and items (CSV, TSV, JSON lines or Parquet), with mapped columns."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from ibis.expr.types import Column, Table
 
 _NAMES = {"user": "user_id", "item": "item_id", "rating": "rating", "timestamp": "timestamp"}
-_HEAD = 1000  # lines of JSON that are looked at for columns: a rating may be missing in some
+_HEAD = 1000  # JSON lines searched for columns, because a line may lack some, such as the rating
 _UNITS = {"seconds": 1, "milliseconds": 1000}
 
 
 def read(engine: Engine, inputs: Inputs) -> Raw:
-    """Read interactions, and items if there is a file of them.
+    """Read the interactions, and the items if a file of items is given.
 
-    Unless mapped, the columns are called ``user_id``, ``item_id``, ``rating`` and ``timestamp``; the
-    last two may be absent. All columns of the items but the id are text, unless some are mapped.
+    Columns that are not mapped are called ``user_id``, ``item_id``, ``rating`` and ``timestamp``; the
+    last two may be absent. The text columns of the items are the mapped ones, or all but the id if none
+    is mapped.
 
     Raises:
-        UserError: If a mapped or required column is missing, or the format is not known.
+        UserError: If a mapped or required column is missing, or if the format is not known.
     """
     items = _items(engine, inputs) if "metadata" in inputs.files else None
     types = {column: TEXT for column in items.columns if column != "item_id"} if items is not None else {}
@@ -65,7 +66,7 @@ def _items(engine: Engine, inputs: Inputs) -> Table:
 
 
 def _open(engine: Engine, file: Path, inputs: Inputs) -> Table:
-    """Open a file by its suffix; JSON lines have the columns that occur in the first of them."""
+    """Open a file by its suffix; the columns of JSON lines are those of the first 1,000 lines."""
     suffix = Path(file.name.removesuffix(".gz")).suffix
     if suffix == ".parquet":
         return engine.parquet(file)
