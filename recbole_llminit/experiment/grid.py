@@ -1,4 +1,4 @@
-"""The grid of a study: its cells, and the runs that fill them."""
+"""List the cells of a study's grid, and the run behind each cell."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Any
 from recbole_llminit.dataset.places import atomic_file, tables
 from recbole_llminit.experiment.study import PRESENT, Keys, Study
 from recbole_llminit.model.specs import PREFIX
+from recbole_llminit.plugin.registry import spec_of
 from recbole_llminit.utils.errors import UserError
 
-Varied = tuple[tuple[str, Any], ...]  # (key, value) of what the study varies
+Varied = tuple[tuple[str, Any], ...]  # the varied keys of a cell with their values
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a model, a dataset, and every key that the study decides, with protocol and seed."""
+    """One training: a model, a dataset, and every config key that the study sets, with protocol and seed."""
 
     model: str
     dataset: str
@@ -28,9 +29,9 @@ class Run:
 
     @property
     def id(self) -> str:
-        """A name for files: readable, and by its hash different for every other training.
+        """The run's name in files: readable, and through its hash different for every other training.
 
-        The keys that only say where and how the run is carried out are no part of it.
+        Keys that say only where and how the run is carried out, such as `data_path`, do not enter the hash.
         """
         spec = {"model": self.model, "dataset": self.dataset, "keys": self.keys}
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).hexdigest()[:12]
@@ -40,7 +41,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Cell:
-    """A place in the study's table, for one seed, and the run that fills it; a run may fill several."""
+    """One seed of one line in the study's table, and the run that its numbers come from.
+
+    Several cells may share a run: a plain model that reads no vectors has the same run for every table
+    of vectors.
+    """
 
     dataset: str
     model: str
@@ -56,20 +61,20 @@ class Cell:
 
     @property
     def search(self) -> tuple[Any, ...]:
-        """What one search of hyper-parameters is for: the cells that differ in the seed alone."""
+        """What identifies the cell's hyper-parameter search; cells that differ only in the seed share it."""
         return (self.dataset, self.model, self.setting, self.protocol, self.varied)
 
 
 def cells(study: Study, data_path: Path, missing: Sequence[str] = ()) -> list[Cell]:
-    """Return the cells of a study's table, in its order.
+    """Return the cells of a study, in the order of its table.
 
     Args:
         study: The study.
-        data_path: Folder of datasets, in which tables of vectors are looked for.
+        data_path: Folder of datasets, where tables of vectors are found if the study varies all of them.
         missing: Settings to leave out.
 
     Raises:
-        UserError: If the study varies the vectors that are present, and there are none.
+        UserError: If the study varies all tables of vectors of a dataset, and the dataset has none.
     """
     settings = [name for name in study.settings if name not in missing]
     return [
@@ -96,7 +101,7 @@ def tables_of(data_path: Path, dataset: str) -> list[str]:
     """Return the names of a dataset's tables of vectors.
 
     Raises:
-        UserError: If there are none.
+        UserError: If the dataset has none.
     """
     names = tables(dataset, data_path)
     if not names:
@@ -108,12 +113,15 @@ def tables_of(data_path: Path, dataset: str) -> list[str]:
 
 
 def _run(study: Study, dataset: str, model: str, setting: str, varied: Varied, own: Keys) -> Run:
-    """Return the run of a cell; of keys that are named twice, the later ones here hold."""
+    """Return the run of a cell.
+
+    Keys of the setting win over varied keys, those over `per_model`, and those over the study's `keys`.
+    """
     named = study.settings[setting]
     trained = str(named.get("model") or (PREFIX + model if any(map(_is_of_vectors, named)) else model))
     keys = {**study.keys, **study.per_model.get(model, {}), **dict(varied), **named, **own}
     keys.pop("model", None)
-    if trained == model:  # a plain model reads no vectors: their keys would only make the same run twice
+    if trained == model and not spec_of(model).reads_vectors:  # their keys would only train it twice
         keys = {key: value for key, value in keys.items() if not _is_of_vectors(key)}
     return Run(trained, dataset, keys)
 
@@ -123,5 +131,5 @@ def _is_of_vectors(key: str) -> bool:
 
 
 def with_best(cell: Cell, best: Mapping[str, Any]) -> Cell:
-    """Return the cell, its run under the values that a search found best."""
+    """Return the cell with the best values of its search among the keys of its run."""
     return replace(cell, run=replace(cell.run, keys={**cell.run.keys, **best}))

@@ -1,4 +1,4 @@
-"""A small table of results."""
+"""Read result files, and print a small table of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LABELS = {"paper": "unmasked", "sequential": "sequential, unmasked"}
 
 
 def label(protocol: str) -> str:
-    """Return a protocol's name as tables call it."""
+    """Return a protocol's name as it is shown in tables."""
     return _LABELS.get(protocol, protocol)
 
 
 def shown_gain(gain: float, half: float) -> str:
-    """Return a gain in percent with half of its interval; nothing for no gain."""
+    """Return a gain in percent with half of its interval as text; empty if the gain is NaN."""
     if math.isnan(gain):
         return ""
     return f"{gain:+.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
@@ -31,11 +31,12 @@ def read_result(file: Path) -> dict[str, Any]:
     """Read a result file.
 
     Raises:
-        UserError: If it is missing or not a result of a run.
+        UserError: If it does not exist, or is not the result file of a run.
     """
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-        return {**result, "test": dict(result["test"]), "seconds": dict(result["seconds"])}
+        named = {key: str(result[key]) for key in ("model", "dataset")}
+        return {**result, **named, "test": dict(result["test"]), "seconds": dict(result["seconds"])}
     except FileNotFoundError:
         if file.suffix != ".json":
             raise UserError(
@@ -50,7 +51,7 @@ def read_result(file: Path) -> dict[str, Any]:
 def results_table(results: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
     """Return a Markdown table with one row per run: model, dataset, metrics, best epoch, seconds.
 
-    A metric that a run did not compute is left empty; synthetic data are called so.
+    The cell of a metric that a run did not compute is empty. Synthetic data are marked as such.
     """
     rows = [
         [

@@ -1,4 +1,4 @@
-"""Studies: what a file may hold, and the runs that come of it."""
+"""Studies: what a study's file may hold, and which runs it asks for."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_ids_say_what_a_run_is_and_nothing_else() -> None:
     assert one == table(settings={"host": None, "svd": {"llm_selection": "svd"}})[0].run.id
     assert one != other
     assert one.startswith("tastes-BPR-masked-1-")
-    assert one == "tastes-BPR-masked-1-aa51c2117d40"  # rows of other machines and years are found by it
+    assert one == "tastes-BPR-masked-1-aa51c2117d40"  # result files are found by it, so it must not change
 
 
 def test_later_keys_win() -> None:
@@ -72,7 +72,7 @@ def test_later_keys_win() -> None:
 
 
 def test_a_plain_run_stands_in_every_column_of_vectors() -> None:
-    """The host reads no vectors: trained once, compared with every table of them."""
+    """The plain model reads no vectors, so it is trained once and compared with every table of vectors."""
     found = table(vary={"llm_embedding": ["a", "b"], "embedding_size": [4, 8]})
     hosts = [cell for cell in found if cell.setting == "host"]
     assert len(hosts) == 2 * len({cell.run.id for cell in hosts}) == 2 * 2 * 2 * 2 * 3
@@ -111,7 +111,7 @@ def test_selected() -> None:
     )
     assert len(cells(some, Path("d"))) == 2 * 2 * 2
     assert cells(some, Path("d"))[0].run.keys == {"epochs": 2, "protocol": "masked", "seed": 5}
-    assert list(study().selected({}, settings=["var"]).settings) == ["host", "var"]  # with its base
+    assert list(study().selected({}, settings=["var"]).settings) == ["host", "var"]  # the baseline stays
     assert list(
         study(settings={"a": {}, "b": {}, "host": {}}).selected({}, "b", settings=["a"]).settings
     ) == [
@@ -119,7 +119,7 @@ def test_selected() -> None:
         "b",
     ]
     assert study().selected({}, "host").name == "mine"
-    assert study().selected({}, "var").name == "mine_against_var"  # in a folder of its own
+    assert study().selected({}, "var").name == "mine_against_var"  # so its folder is another one
     with pytest.raises(UserError, match="study mine: 'vra' is none of host, var. Did you mean 'var'"):
         study().selected({}, settings=["vra"])
     with pytest.raises(UserError, match="study mine: 'hots' is none of host, var"):
@@ -213,3 +213,22 @@ def test_shipped_studies_can_be_read(name: str, world: World) -> None:
     assert found
     assert made.about
     assert {cell.run.keys["protocol"] for cell in found} == set(made.protocols)
+
+
+def test_a_model_that_reads_vectors_itself_keeps_their_keys(tmp_path: Path) -> None:
+    """Its table of vectors is varied: the runs differ, and each has its own table."""
+    fields = {
+        "datasets": ["mine"],
+        "protocols": ["masked"],
+        "seeds": [1],
+        "settings": {"text": {}},
+        "base": "text",
+    }
+    text = {**fields, "models": ["MoRec"], "vary": {"llm_embedding": ["x", "y"]}}
+    runs = {
+        cell.run.id: cell.run.keys["llm_embedding"]
+        for cell in cells(Study.of(text, Path("s.yaml")), tmp_path)
+    }
+    assert sorted(runs.values()) == ["x", "y"]
+    plain = Study.of({**fields, "models": ["BPR"], "keys": {"llm_missing": "mean"}}, Path("s.yaml"))
+    assert all("llm_missing" not in cell.run.keys for cell in cells(plain, tmp_path))
