@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -50,9 +51,13 @@ class World:
 
 @pytest.fixture(autouse=True)
 def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test in an empty folder, to which RecBole writes, and without the argv of pytest."""
+    """Run each test in an empty folder, to which RecBole writes, and without the argv of pytest.
+
+    A quiet run raises the level of the root logger; each test begins with Python's own.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["test"])
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 def write_world(root: Path, name: str, pairs: list[tuple[int, int]], vectors: np.ndarray) -> World:
