@@ -1,4 +1,4 @@
-"""The verb that makes item vectors: encode."""
+"""The verb ``encode``, which makes tables of item vectors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXAMPLE = """examples:
 a run reads the table that its key names: --llm_embedding=mine"""
 
 _ENCODER = "all-mpnet-base-v2"
-_OF_TEXTS = (
+_OF_TEXTS = (  # flags that apply only to the encoding of texts
     *("prompt", "dtype", "revision", "max_length", "precision", "device", "batch_size", "base_url"),
     *("shard", "merge"),
 )
@@ -38,15 +38,15 @@ _OF_TEXTS = (
 def encode(argv: list[str]) -> None:
     """Make item vectors from text, or bring in a matrix."""
     args = _parser().parse_args(argv)
-    from recbole_llminit.dataset.places import item_file
+    from recbole_llminit.dataset.places import checked_name, item_file
     from recbole_llminit.embedding.encoder import EncoderSettings
     from recbole_llminit.embedding.matrix import from_matrix
     from recbole_llminit.embedding.table import ITEMEMB, save
 
     _check(args)
-    items = item_file(args.dataset, args.data_path)
+    items = item_file(checked_name(args.dataset, "dataset"), args.data_path)
     encoder = args.encoder or (_ENCODER if args.matrix is None else args.matrix.stem)
-    name = args.name or Path(EncoderSettings(encoder).name).name
+    name = checked_name(args.name or Path(EncoderSettings(encoder).name).name, "--name")
     file = args.data_path / args.dataset / f"{name}.safetensors"
     command = "recbole-llminit encode " + shlex.join(argv)
     table: VectorTable | None
@@ -137,7 +137,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse flags that don't go together."""
+    """Refuse flags that can't be combined, or that would have no effect."""
     _check_selection(args.select)
     if bool(args.select) != bool(args.dim) or (args.select and not args.atomic):
         raise UserError("--select and --dim go together, and with --atomic; a run selects by llm_selection")
@@ -189,7 +189,7 @@ def _from_texts(
 
 
 def _selected(table: VectorTable, how: str, k: int, command: str) -> VectorTable:
-    """Return the table with its dimensions selected, as the run would by ``llm_selection``."""
+    """Return the table with `k` of its dimensions, selected as a run does by ``llm_selection: how``."""
     from recbole_llminit.embedding.table import VectorTable
     from recbole_llminit.initialize import fit
 

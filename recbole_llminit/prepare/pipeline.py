@@ -1,4 +1,4 @@
-"""From a recipe to atomic files with a card: read, filter step by step, write."""
+"""Make a dataset from a recipe: read the raw data, apply the filters, write atomic files and a card."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recbole_llminit.dataset.card import CARD, Count, DataCard
 from recbole_llminit.dataset.items import template_fields
+from recbole_llminit.dataset.places import checked_name
 from recbole_llminit.prepare import filters
 from recbole_llminit.prepare.engine import Engine
 from recbole_llminit.prepare.inputs import local_inputs
@@ -40,30 +41,27 @@ def prepare(
 ) -> DataCard:
     """Make ``<name>.inter``, ``<name>.item`` and ``card.json`` in ``<data_path>/<name>/``.
 
-    The files appear together at the end; whatever happens before, the folder stays as it was. Their
-    rows are in order (users, then time, then items), so the same input gives the same bytes, whichever
-    engine computed them.
+    The files are moved into the folder at the end; after an error the folder is as it was before. Rows
+    are sorted by user, time and item, so that the same input gives the same bytes with both engines.
 
     Args:
-        name: The dataset's.
-        recipe: What to read and what to keep.
+        name: Name of the dataset.
+        recipe: Names the raw data and the filters.
         data_path: Folder of datasets.
         engine: ``duckdb`` or ``spark``.
-        memory: What the engine may use before it spills to disk.
-        skip_bad_lines: How many unreadable lines may be left out of each file.
+        memory: Memory that the engine may use before it spills to disk, e.g. ``2GB``.
+        skip_bad_lines: Number of unreadable lines that may be left out of each file.
         quiet: Print nothing.
-        command: What the card records as the way to make the dataset again.
+        command: Command line that the card records for making the dataset again.
 
     Returns:
-        The card.
+        The dataset's card.
 
     Raises:
-        ImportError: If the engine is not installed.
-        UserError: If the input is wrong, or nothing is left of it.
+        ImportError: If the engine's package is not installed.
+        UserError: If the input is wrong, or if no interaction is left after a filter.
     """
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise UserError(f"'{name}' can't be the name of a dataset: it is the name of a folder")
-    folder, source = data_path / name, _source(recipe)
+    folder, source = data_path / checked_name(name, "dataset"), _source(recipe)
     refuse_foreign_files(folder)
     with work_folder(folder) as place:
         inputs, files = local_inputs(recipe, source, folder, place, skip_bad_lines, quiet)
@@ -97,7 +95,7 @@ def prepare(
 
 @dataclass
 class _Work:
-    """What the steps share: the recipe, the engine, and how much was there after each step."""
+    """The state that the steps share: the recipe, the engine, and the counts after each step so far."""
 
     recipe: Recipe
     engine: Engine
@@ -105,7 +103,11 @@ class _Work:
     counts: list[Count] = field(default_factory=list)
 
     def done(self, step: str, table: Table) -> Table:
-        """Compute a step's table, count it, and tell; refuse to go on with nothing."""
+        """Compute the table of a step, record and print its counts, and return it.
+
+        Raises:
+            UserError: If the table has no interaction.
+        """
         table = self.engine.step(table)
         users, items = table.user_id.nunique(), table.item_id.nunique()
         numbers = self.engine.row(table.agg(interactions=table.count(), users=users, items=items))
@@ -131,7 +133,7 @@ def _source(recipe: Recipe) -> Source:
 
 
 def _template(recipe: Recipe, source: Source, raw: Raw) -> str | None:
-    """Return the text template of the items: the recipe's, or the source's fields that there are."""
+    """Return the recipe's template of the item texts, or one of the source's fields that the items have."""
     columns = list(raw.types)
     if not columns:
         return None
@@ -143,12 +145,12 @@ def _template(recipe: Recipe, source: Source, raw: Raw) -> str | None:
 
 
 def _not_applied(recipe: Recipe, raw: Raw) -> dict[str, None]:
-    """Return the filters that the data have no column for: a shop's clicks have no rating."""
+    """Return ``min_rating`` as None, for the card, if the data have no ratings to apply that filter to."""
     return {} if recipe.min_rating is None or "rating" in raw.interactions.columns else {"min_rating": None}
 
 
 def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str]]:
-    """Run the filters; return interactions, items with clean texts, and the texts' types."""
+    """Apply the filters; return interactions, items with clean texts, and the type of each text column."""
     types = dict(raw.types)
     table = _read(work, raw)
     for step, keep in _steps(work.recipe, raw):
@@ -162,10 +164,12 @@ def _filtered(work: _Work, raw: Raw) -> tuple[Table, Table | None, dict[str, str
 
 
 def _read(work: _Work, raw: Raw) -> Table:
-    """Read the interactions; tell of missing numbers: what is null is in no order.
+    """Read the interactions, and print how many have no rating or timestamp that can be read.
+
+    The user has to know of them, because such an interaction can't be compared or ordered by that column.
 
     Raises:
-        UserError: If a column that is needed is missing, or holds no number.
+        UserError: If a required column is missing, or if a column holds no number.
     """
     recipe = work.recipe
     if recipe.review_text:
@@ -194,7 +198,7 @@ _Steps = Iterator[tuple[str, Callable[["Table"], "Table"]]]
 
 
 def _steps(recipe: Recipe, raw: Raw) -> _Steps:
-    """Yield the filters that need no text, in their order, each with what it is called."""
+    """Yield the filters that need no item text, in their order, each with the name of its step."""
     yield "with user and item", filters.complete
     if recipe.sample < 1:
         keep = partial(filters.sample, share=recipe.sample, seed=recipe.seed)
@@ -211,7 +215,7 @@ def _steps(recipe: Recipe, raw: Raw) -> _Steps:
 
 
 def _steps_by_text(work: _Work, items: Table | None, columns: list[str]) -> _Steps:
-    """Yield the filters that look at the items' texts, or come after them."""
+    """Yield the filter that needs the item texts and the one that runs after it, each with its name."""
     recipe, engine = work.recipe, work.engine
     if recipe.min_text:
         if items is None:

@@ -12,7 +12,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_llminit.dataset.places import PROPS, atomic_file, prepared_names
+from recbole_llminit.dataset.places import PROPS, atomic_file, checked_name, prepared_names
 from recbole_llminit.embedding.load import find_table
 from recbole_llminit.evaluation.batching import users_per_batch
 from recbole_llminit.plugin.properties import config_files
@@ -62,8 +62,10 @@ def read_request(
         overrides: The user's ``--key=value``.
 
     Raises:
-        UserError: If the model or a file does not exist, a file is not YAML, or RecBole refuses a value.
+        UserError: If the model or a file does not exist, a file is not YAML, RecBole refuses a value, or
+            the dataset's name is a path.
     """
+    checked_name(dataset, "dataset")
     model_class(model)
     contents = {file: read_mapping(file) for file in map(_find_yaml, user_files)}
     given: dict[str, Any] = {}

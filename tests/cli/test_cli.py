@@ -1,4 +1,4 @@
-"""The command line: what it prints, and how it fails."""
+"""The command line: what it writes and prints, and how it reports wrong input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def flags(world: World, **keys: object) -> list[str]:
 
 
 def fails(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run, expect exit code 2 and one line; return it."""
+    """Run a command, check that it exits with code 2 and one line of error, and return that line."""
     assert cli.main(argv) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -35,7 +35,7 @@ def test_run_writes_a_result(world: World) -> None:
     assert cli.main([*argv, "--result_file=out/r.json"]) == 0
     result = json.loads(Path("out/r.json").read_text())
     assert result["model"] == "LLMInitSGCL"
-    assert result["config"]["llm_selection"] == "pca"  # a user's file wins over ours
+    assert result["config"]["llm_selection"] == "pca"  # a user's file wins over shipped ones
     assert result["config"]["learning_rate"] == 0.02  # the command line wins over the file
     assert result["counts"] == {"users": 60, "items": 40, "interactions": 600}
     assert result["protocol"] == "masked"
@@ -100,7 +100,6 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
         (["--result_file=."], "result_file '.' is a folder"),
         (["--model=GRU4RecKG"], "not found"),
         (["--resume=gone.pth"], "checkpoint 'gone.pth' does not exist"),
-        (["--n=1/0"], "config: division by zero"),
         (["--embedding_size=99"], "99 must not exceed the vectors' 24"),
     ],
 )
@@ -131,6 +130,58 @@ def test_a_misspelt_key_is_warned_about_and_the_run_goes_on(
     assert "unknown config key 'learning_rat' has no effect. Did you mean 'learning_rate'?" in caplog.text
     assert "without split, group_by, order RecBole takes" in caplog.text
     assert Path("r.json").is_file()
+
+
+def test_a_sum_is_text_and_its_unknown_key_is_warned_about(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    argv = ["run", "--model=BPR", f"--dataset={world.name}", *flags(world), "--result_file=r.json"]
+    with caplog.at_level(logging.WARNING):
+        assert cli.main([*argv, "--n=1/0"]) == 0
+    assert "unknown config key 'n' has no effect." in caplog.text
+    assert json.loads(Path("r.json").read_text())["config"]["n"] == "1/0"
+
+
+BAD_NAMES = ("../esc", "../../esc", "..", ".", "/tmp/esc", "a/b", "a\\b", "a\0b", "a\nb")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("verb", ["prepare", "encode", "table", "run", "tune", "experiment", "study"])
+def test_a_name_that_is_a_path_is_refused_before_anything_is_written(
+    verb: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "outer" / "inner"
+    (place / "atomic_data" / "own").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    (place / "atomic_data" / "own" / "own.item").write_text("item_id:token\ttitle:token_seq\na\tx\n")
+    np.save("v.npy", np.ones((1, 2)))
+    Path("ids.txt").write_text("a\n")
+    Path("space.test").write_text("learning_rate choice [0.01]\n")
+    study = {"datasets": ["ml-100k"], "models": ["BPR"], "settings": {"host": {}}, "protocols": ["masked"]}
+    study |= {"seeds": [1], "base": "host"}
+    study |= {"experiment": {"datasets": [name]}, "study": {"name": name}}.get(verb, {})
+    Path("mine.yaml").write_text(json.dumps(study))
+    matrix = ["--from=v.npy", "--ids=ids.txt"]
+    argv = {
+        "prepare": ["prepare", name, "--source=synthetic", "--generate=users=9,items=9,interactions=50"],
+        "encode": ["encode", name, *matrix],
+        "table": ["encode", "own", *matrix, f"--name={name}"],
+        "run": ["run", "--model=Pop", f"--dataset={name}", "--result_file=r.json"],
+        "tune": ["tune", "--model=Pop", f"--dataset={name}", "--params_file=space.test"],
+        "experiment": ["experiment", "mine.yaml", "--jobs=1"],
+        "study": ["experiment", "mine.yaml", "--jobs=1"],
+    }[verb]
+    before = set(tmp_path.rglob("*"))
+    assert f"{name!r} must be the plain name of a file or folder, not a path" in fails(argv, capsys)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_table_of_vectors_may_be_a_path(world: World) -> None:
+    for suffix in (".safetensors", ".json"):
+        world.table("mine").with_suffix(suffix).rename("elsewhere" + suffix)
+    argv = ["run", "--model=LLMInitBPR", f"--dataset={world.name}", *flags(world), "--result_file=r.json"]
+    assert cli.main([*argv, "--llm_embedding=./elsewhere.safetensors"]) == 0
+    assert json.loads(Path("r.json").read_text())["vectors"]
 
 
 def test_a_property_file_that_is_not_utf_8(world: World, capsys: pytest.CaptureFixture[str]) -> None:

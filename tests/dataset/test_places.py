@@ -10,12 +10,14 @@ from recbole_llminit.dataset import places
 from recbole_llminit.dataset.places import (
     SHIPPED,
     atomic_file,
+    checked_name,
     find_file,
     folders,
     item_file,
     prepared_names,
     tables,
 )
+from recbole_llminit.utils.errors import UserError
 
 
 def put(file: Path, text: str = "") -> Path:
@@ -41,6 +43,23 @@ def test_the_users_file_wins(tmp_path: Path, shipped: Path) -> None:
     assert find_file("shop", data, "shop.inter") == ours
     (data / "shop/shop.item").mkdir()
     assert find_file("shop", data, "shop.item") is None  # a folder is not a file
+
+
+@pytest.mark.parametrize(
+    "name", ["beauty", "ml-100k", "a.b", ".hidden", "..a", "two words", "書籍", "~", "-x"]
+)
+def test_a_plain_name_is_returned(name: str) -> None:
+    assert checked_name(name, "dataset") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/", "a/", "a/b", "/abs", "../a", "../../esc", "./a", "a\\b", "a\0", "a\nb", "\x1b[2J"],
+)
+def test_a_name_that_is_a_path_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(UserError, match="dataset '.*' must be the plain name of a file or folder") as raised:
+        checked_name(name, "dataset")
+    assert str(raised.value).isprintable()
 
 
 def test_atomic_files_are_named_after_their_folder() -> None:
