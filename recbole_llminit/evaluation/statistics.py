@@ -1,6 +1,6 @@
-"""What the numbers of several seeds say: intervals, paired tests and Holm's correction.
+"""Compare metrics over several seeds: intervals, paired tests and Holm's correction.
 
-The distributions and tests are SciPy's; Holm's step-down is not in SciPy.
+The distributions and tests are SciPy's; Holm's step-down procedure is not in SciPy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 
 def half_width(values: Values) -> float:
-    """Return half the 95 % t-interval of the mean; NaN for fewer than two values."""
+    """Return half of the 95 % t-interval of the mean, or NaN for fewer than two values."""
     n = len(values)
     if n < 2:
         return float("nan")
@@ -26,35 +26,35 @@ def half_width(values: Values) -> float:
 
 
 def paired_p(values: Values, baseline: Values) -> float:
-    """Return the two-sided p of a paired t-test; NaN for fewer than two pairs or no difference at all.
+    """Return the two-sided p of a paired t-test, or NaN for fewer than two pairs or no difference at all.
 
     Args:
-        values: (n,) one value per seed, or per user.
-        baseline: (n,) the baseline's value for the same.
+        values: (n,) one value per seed, or one per user.
+        baseline: (n,) the baseline's values for the same seeds or users.
     """
     difference = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     if len(difference) < 2 or not difference.any():
         return float("nan")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of equal differences, whose p is 0 or close to it
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal differences: p is 0 or close to it
         return float(stats.ttest_rel(values, baseline).pvalue)
 
 
 def gain(values: Values, baseline: Values) -> float:
-    """Return by how many percent the mean is above the baseline's; NaN for a baseline of 0."""
+    """Return by how many percent the mean is above the baseline's, or NaN if the baseline's mean is 0."""
     mean = float(np.mean(baseline))
     return 100 * (float(np.mean(values)) - mean) / mean if mean else float("nan")
 
 
 def gain_half(values: Values, baseline: Values) -> float:
-    """Return half the 95 % t-interval of the paired difference, in percent of the baseline's mean.
+    """Return half of the 95 % t-interval of the paired difference, in percent of the baseline's mean.
 
-    NaN for fewer than two pairs, no difference at all, or a baseline of 0. The baseline's mean is taken as
-    it is: its own uncertainty is no part of the interval.
+    It is NaN for fewer than two pairs, no difference at all, or a baseline whose mean is 0. The uncertainty
+    of the baseline's mean is not part of the interval.
 
     Args:
         values: (n,) one value per seed.
-        baseline: (n,) the baseline's value for the same.
+        baseline: (n,) the baseline's values for the same seeds.
     """
     mean = float(np.mean(baseline))
     difference = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
@@ -63,15 +63,15 @@ def gain_half(values: Values, baseline: Values) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A setting beside its baseline, over the seeds that both have; every number is NaN without a seed.
+    """A setting compared with its baseline over the seeds that both have; all numbers are NaN without one.
 
     Attributes:
-        seeds: Those that both have.
-        mean: Of the setting.
+        seeds: The seeds that both have.
+        mean: Mean of the setting.
         baseline: Mean of the baseline.
-        gain: Percent by which the mean is above the baseline's.
-        half: Half the 95 % interval of the gain, as `gain_half` has it.
-        p: Of a paired t-test over the seeds.
+        gain: Percent by which the setting's mean is above the baseline's.
+        half: Half of the 95 % interval of the gain, from `gain_half`.
+        p: p-value of a paired t-test over the seeds.
     """
 
     seeds: tuple[int, ...]
@@ -86,8 +86,8 @@ def compare_seeds(ours: Mapping[int, float], baseline: Mapping[int, float]) -> C
     """Compare a setting with its baseline over the seeds that both have.
 
     Args:
-        ours: Seed -> the setting's value.
-        baseline: Seed -> the baseline's value.
+        ours: The setting's value for each seed.
+        baseline: The baseline's value for each seed.
     """
     seeds = tuple(seed for seed in ours if seed in baseline)
     if not seeds:
@@ -104,11 +104,11 @@ def compare_seeds(ours: Mapping[int, float], baseline: Mapping[int, float]) -> C
 
 
 def holm(p_values: Values) -> npt.NDArray[np.float64]:
-    """Return p-values corrected for their number, as given; NaN is no comparison and stays.
+    """Return the p-values, in their order, corrected for the number of comparisons.
 
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
-    Statistics 6 (1979): the i-th smallest of m is multiplied by m - i + 1, and none is smaller than
-    one before it.
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
+    (1979): the i-th smallest of m p-values is multiplied by m - i + 1, and raised to the corrected value of
+    the one before it if that is larger; 1 is the upper limit. A NaN stays NaN and is not counted in m.
     """
     given = np.asarray(p_values, dtype=float)
     corrected = np.full(len(given), np.nan)

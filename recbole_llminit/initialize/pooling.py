@@ -1,4 +1,4 @@
-"""Pooling: item vectors become user vectors, along the training interactions."""
+"""Pool the vectors of the items that a user interacted with in training into the user's vector."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import scipy.sparse as sp
 from recbole_llminit.initialize.projection import Matrix
 from recbole_llminit.initialize.settings import Pooling
 
-_ROWS_AT_ONCE = 200_000  # interactions whose vectors `max` holds at a time
+_ROWS_AT_ONCE = 200_000  # interactions whose item vectors `max` holds in memory at a time
 
 
 def pool(train_matrix: sp.csr_matrix, item_vectors: Matrix, how: Pooling | str = Pooling.MEAN) -> Matrix:
-    """Combine the vectors of the items that each user touched in training.
+    """Combine the vectors of the items that each user interacted with in training.
 
-    LLMInit, Section 3.3 and Table 5. Only mean pooling exists in the published code; `max` and
-    `lightgcn` follow the paper's names: elementwise maximum, and one symmetrically normalised hop,
-    sum over j of v_j / sqrt(|N_u| |N_j|).
+    LLMInit, Section 3.3 and Table 5. Only mean pooling exists in the published code. `max` and
+    `lightgcn` are named in the paper and implemented after their names: the elementwise maximum, and one
+    symmetrically normalised hop, sum over j of v_j / sqrt(|N_u| |N_j|).
 
     Args:
         train_matrix: (n_users, n_items) counts of training interactions; an interaction that
@@ -25,8 +25,8 @@ def pool(train_matrix: sp.csr_matrix, item_vectors: Matrix, how: Pooling | str =
         how: `mean`, `max` or `lightgcn`.
 
     Returns:
-        (n_users, k) float32. A user without training interactions, the padding user among them, is
-        a row of zeros; the published code divides by zero there.
+        (n_users, k) float32. A user without training interactions, such as the padding user, gets a
+        row of zeros; the published code divides by zero there.
     """
     how = Pooling(how)
     matrix = sp.csr_matrix(train_matrix, dtype=np.float32)
@@ -37,20 +37,28 @@ def pool(train_matrix: sp.csr_matrix, item_vectors: Matrix, how: Pooling | str =
     if how is Pooling.MEAN:
         return np.asarray(sp.diags(per_user) @ matrix @ item_vectors, dtype=np.float32)
     if how is Pooling.LIGHTGCN:
-        per_item = _inverse(np.asarray(matrix.sum(axis=0)).ravel())
-        hop = sp.diags(np.sqrt(per_user)) @ matrix @ sp.diags(np.sqrt(per_item))
-        return np.asarray(hop @ item_vectors, dtype=np.float32)
+        return np.asarray(normalized(matrix) @ item_vectors, dtype=np.float32)
     raise ValueError(f"pooling '{how.value}' leaves users to the host")
 
 
+def normalized(train_matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Return R~ = D_u^-1/2 R D_i^-1/2 of R (n_users, n_items), float64, with D the row and column sums.
+
+    A user or an item without interactions keeps a row or a column of zeros.
+    """
+    matrix = sp.csr_matrix(train_matrix, dtype=np.float32)
+    per_user, per_item = (_inverse(np.asarray(matrix.sum(axis=axis)).ravel()) for axis in (1, 0))
+    return sp.csr_matrix(sp.diags(np.sqrt(per_user)) @ matrix @ sp.diags(np.sqrt(per_item)))
+
+
 def _inverse(degrees: np.ndarray) -> np.ndarray:
-    """Return 1 / degree, and 0 where the degree is 0."""
+    """Return 1 / degree for each degree, (n,), and 0 where the degree is 0."""
     inverse: np.ndarray = np.divide(1.0, degrees, out=np.zeros(len(degrees)), where=degrees > 0)
     return inverse
 
 
 def _maximum(matrix: sp.csr_matrix, item_vectors: Matrix) -> Matrix:
-    """Take the elementwise maximum in blocks of users, to bound the vectors held at once."""
+    """Take the elementwise maximum per user, block by block of users to bound the memory."""
     users = np.zeros((matrix.shape[0], item_vectors.shape[1]), dtype=np.float32)
     with_items = np.flatnonzero(np.diff(matrix.indptr))
     ends = matrix.indptr[with_items + 1]

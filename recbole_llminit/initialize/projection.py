@@ -1,4 +1,4 @@
-"""Projection: what a selection has learned from the catalogue, applicable to any other vectors."""
+"""Projection: a map, fitted on the catalogue's vectors, that can be applied to any other vectors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ Exact = npt.NDArray[np.float64]
 class Projection:
     """A fitted map from vectors (n, d_llm) to rows (n, k) of the item table.
 
-    A row depends on its own vector alone. Its steps, each left out where its part is None: subtract
-    `center`; then either keep `columns`, or subtract `mean`, multiply by `directions` and divide by
-    `divisor`; multiply by `scale`. Without columns and directions all dimensions stay.
+    Each row is computed from the item's vector alone, in these steps: subtract `center`; then either keep
+    `columns`, or subtract `mean`, multiply by `directions` and divide by `divisor`; multiply by `scale`.
+    A step whose attribute is None is skipped. Without columns and directions all dimensions stay.
+    The rows of some starts are no function of a vector (`spectral`, which reads no text, and a function of
+    the user's own). They are kept in `catalogue`, and other vectors have no rows.
 
     Attributes:
-        width: d_llm of the vectors it was fitted on, and of those it takes.
-        center: (d_llm,) float32, the catalogue's mean, subtracted by ``llm_center``.
+        width: d_llm of the vectors that the projection was fitted on and of those that it accepts.
+        center: (d_llm,) float32, the catalogue's mean, which ``llm_center`` subtracts.
         columns: (k,) int64, the dimensions that are kept.
-        directions: (d_llm, k) float64.
+        directions: (d_llm, k) float64, the directions that the vectors are projected on.
         mean: (d_llm,) float64, the mean that `pca` and `whiten` subtract, computed after `center`.
-        divisor: (k,) float64, standard deviation along each direction, for `whiten`; 0 stands for a
+        divisor: (k,) float64, the standard deviation along each direction, for `whiten`; 0 marks a
             direction without variance, whose values become 0.
-        scale: Factor that brings the rows to the scale of ``llm_rescale``.
+        catalogue: (n_items, k) float32, the rows of the catalogue itself where no vectors give them.
+        scale: The factor that brings the rows to the root mean square that ``llm_rescale`` names.
     """
 
     width: int
@@ -41,14 +44,21 @@ class Projection:
     directions: Exact | None = None
     mean: Exact | None = None
     divisor: Exact | None = None
+    catalogue: Matrix | None = None
     scale: float | None = None
 
     def __call__(self, vectors: npt.NDArray[Any]) -> Matrix:
         """Map vectors (n, d_llm), of any float dtype, to rows (n, k) float32.
 
         Raises:
-            UserError: If the vectors are not as wide as those of the fit.
+            UserError: If the vectors are not as wide as those of the fit, or if its rows are not computed
+                from vectors.
         """
+        if self.catalogue is not None:
+            raise UserError(
+                "this start is not computed from an item's vector (llm_selection spectral, or a function of "
+                "one's own), so that a new item has no row; train with another llm_selection"
+            )
         if vectors.shape[1:] != (self.width,):
             raise UserError(
                 f"vectors of shape {vectors.shape} must be (n, {self.width}), as wide as those that the "
@@ -63,16 +73,26 @@ class Projection:
             values = self._projected(values, self.directions)
         return values if self.scale is None else values * np.float32(self.scale)
 
+    def of_catalogue(self, vectors: npt.NDArray[Any]) -> Matrix:
+        """Return the rows (n_items, k) float32 of the items that it was fitted on.
+
+        Args:
+            vectors: (n_items, d_llm), the vectors of the fit.
+        """
+        if self.catalogue is None:
+            return self(vectors)
+        return self.catalogue if self.scale is None else self.catalogue * np.float32(self.scale)
+
     def scaled(self, factor: float) -> Projection:
-        """Return the same projection with `factor` for its scale."""
+        """Return a copy of the projection whose `scale` is `factor`."""
         return replace(self, scale=factor)
 
     def state(self) -> dict[str, Any]:
-        """Return the parts that there are, by name: numbers and tensors, for a checkpoint.
+        """Return the attributes that are not None, by name, as numbers and tensors for a checkpoint.
 
-        A tensor keeps the memory layout of its array, on which the last bits of a product depend.
+        A tensor keeps the memory layout of its array because the last bits of a product depend on it.
         """
-        import torch  # here, because the command line checks the names of selections without torch
+        import torch  # imported here because the command line checks names of selections without torch
 
         parts = {name: part for name, part in vars(self).items() if part is not None}
         return {
@@ -82,7 +102,7 @@ class Projection:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Projection:
-        """Return the projection whose `state` was saved; its tensors may be on any device."""
+        """Return the projection that `state` was saved from; the tensors may be on any device."""
         parts: dict[str, Any] = {
             name: part if isinstance(part, (int, float)) else part.cpu().numpy()
             for name, part in state.items()

@@ -1,4 +1,7 @@
-"""The starting tables: fit, project, control, pool, rescale."""
+"""Compute the starting tables: fit and apply the projection, apply the controls, pool users, rescale.
+
+The host model is the RecBole model X beneath ``LLMInit<X>``.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,22 @@ def starting_tables(
 
     Args:
         vectors: (n_items, d_llm) float32 in RecBole's id order; row 0 is padding.
-        train_matrix: (n_users, n_items) counts of the training interactions, and of no others.
-        settings: What to select and how to pool.
-        items: (n_items, k) float32, the host's own values: they give the width and the host's scale.
-        users: (n_users, k) float32, the host's own user values, or None if it has no user table.
-        seed: Decides every draw; the global generators are left alone, so that a run's sampling is
-            the host's.
+        train_matrix: (n_users, n_items) counts of the training interactions alone.
+        settings: How to select dimensions, pool and rescale, and which controls to apply.
+        items: (n_items, k) float32, the host model's initial item table, which gives k and the scale for
+            ``llm_rescale: host``.
+        users: (n_users, k) float32, the host model's initial user table, or None if it has none.
+        seed: Seed of every draw. The global random generators are not used, so that negatives are drawn
+            as in a run of the host model alone.
 
     Returns:
-        Items (n_items, k) and users (n_users, k), float32, with zeros in the padding row; None for
-        users where the host keeps its own. Last the projection of the vectors, with the items' scale:
-        it gives the items' rows again, except where a control (noise, shuffling) has changed them.
+        A tuple of the item table (n_items, k) float32; the user table (n_users, k) float32, or None if
+        the host model keeps its initial one; and the projection, with the items' scale. The padding rows
+        are zero. Applied to `vectors`, the projection gives the item table again, unless a control
+        (noise, shuffling) has changed it.
 
     Raises:
-        UserError: If the host's width does not fit the vectors'.
+        UserError: If k does not fit the vectors' width.
     """
     projection = fit(
         vectors[1:],
@@ -59,8 +64,8 @@ def starting_tables(
 
 
 def _catalogue(projection: Projection, vectors: Matrix, settings: Settings, seed: int) -> Matrix:
-    """Return the items' rows by id, (n_items, k), as the controls leave them, with zeros for the padding."""
-    rows = projection(vectors[1:])
+    """Return the item table (n_items, k) by RecBole id, after the controls, with zeros for the padding."""
+    rows = projection.of_catalogue(vectors[1:])
     if settings.noise:
         rows = gaussian_like(rows, seed)
     table: Matrix = np.pad(rows, ((1, 0), (0, 0)))
@@ -70,7 +75,7 @@ def _catalogue(projection: Projection, vectors: Matrix, settings: Settings, seed
 def _pooled(
     train_matrix: sp.csr_matrix, start: Matrix, settings: Settings, users: Matrix | None
 ) -> Matrix | None:
-    """Return the users' rows, (n_users, k), at their own scale, or None if the host keeps its own."""
+    """Return the user table (n_users, k), rescaled, or None if the host model keeps its initial one."""
     if users is None or settings.pooling is Pooling.NONE:
         return None
     pooled = pool(train_matrix, start, settings.pooling)
@@ -78,5 +83,5 @@ def _pooled(
 
 
 def _target(settings: Settings, host: Matrix) -> float:
-    """Return the root mean square that a table is scaled to, the host's own being in `host`, (n, k)."""
+    """Return the root mean square to scale a table to; `host`, (n, k), is the host model's initial table."""
     return rms(host[1:]) if settings.rescale == "host" else float(settings.rescale)

@@ -1,7 +1,7 @@
-"""RecBole's SGL on CSR graphs; stands beneath LLMInitSGL.
+"""A faster SGL on CSR graphs, the base class of LLMInitSGL.
 
-Wu et al., "Self-supervised Graph Learning for Recommendation", SIGIR 2021 (arXiv 2010.10783).
-Same parameters, views, loss and scores as RecBole's, unless ``ssl_denominator`` asks for another loss.
+Wu et al., "Self-supervised Graph Learning for Recommendation", SIGIR 2021 (arXiv 2010.10783). Parameters,
+views, loss and scores are those of RecBole's SGL, unless ``ssl_denominator`` asks for another loss.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from recbole.model.general_recommender.sgl import SGL as RecBoleSGL
 
 from recbole_llminit.nn.propagation import Graph, propagate
-from recbole_llminit.nn.softmax import log_sum_exp
+from recbole_llminit.nn.softmax import log_sum_exp, sampled_log_sum_exp
 from recbole_llminit.utils.errors import UserError
 
 
 class SGL(RecBoleSGL):  # type: ignore[misc]
-    """SGL whose graphs are CSR and multiplied forward and backward alike.
+    """SGL whose graphs are symmetric `Graph` objects, used for the forward and the backward product.
+
+    Reads `ssl_denominator` and the keys of RecBole's SGL.
 
     Raises:
         UserError: If ``ssl_denominator`` is not ``all``, ``batch`` or a number from 1 on.
@@ -35,11 +37,11 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
             )
 
     def csr2tensor(self, matrix: sp.csr_matrix) -> Graph:
-        """Return a SciPy matrix as a graph on the model's device."""
+        """Return a symmetric SciPy matrix as a graph on the model's device."""
         return Graph.from_scipy(matrix).to(self.device)
 
     def forward(self, graph: Graph | list[Graph]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the users (n_users, d) and items (n_items, d) propagated over `graph`."""
+        """Return the user vectors (n_users, d) and item vectors (n_items, d) propagated over `graph`."""
         nodes = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
         users, items = torch.split(propagate(graph, nodes, self.n_layers), [self.n_users, self.n_items])
         return users, items
@@ -53,13 +55,16 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
         item_sub1: torch.Tensor,
         item_sub2: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the contrastive loss of the batch's users and items, each against all of its kind."""
+        """Return the contrastive loss of a batch's users plus that of its items, times ``ssl_weight``.
+
+        The two views of all users are (n_users, d), those of all items (n_items, d).
+        """
         users = self._contrast(user_list, user_sub1, user_sub2)
         items = self._contrast(pos_item_list, item_sub1, item_sub2)
         return (users + items) * self.ssl_weight
 
     def _contrast(self, ids: torch.Tensor, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-        """Sum InfoNCE over a batch; an id that occurs n times is computed once and counts n times."""
+        """Sum InfoNCE between two views over a batch; a repeated id is computed once and weighted."""
         once, times = torch.unique(ids, return_counts=True)
         x, same = F.normalize(one[once], dim=1), F.normalize(two[once], dim=1)
         own = (x * same).sum(dim=1) / self.ssl_tau
@@ -68,11 +73,18 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
     def _log_denominator(
         self, ids: torch.Tensor, x: torch.Tensor, same: torch.Tensor, own: torch.Tensor, table: torch.Tensor
     ) -> torch.Tensor:
-        """Return the log of InfoNCE's denominator, (batch,).
+        """Return the log of InfoNCE's denominator for each node of the batch, (n,).
 
-        Equation 10 sums over all nodes of a kind. ``batch`` sums over the batch's alone, as SimCLR does.
-        A number of nodes drawn uniformly, with replacement, stand for all others: the sum over those that
-        are not the node itself is scaled up, so that it is unbiased, and the node itself is added.
+        For ``all`` it sums over all users or all items, as in Equation 10; for ``batch`` over the nodes of
+        the batch, as SimCLR does. For a number, so many nodes are drawn uniformly with replacement: their
+        sum, without the node itself, is scaled up to be unbiased, and the node's term is added.
+
+        Args:
+            ids: (n,) distinct node ids.
+            x: (n, d) the nodes' unit vectors in the first view.
+            same: (n, d) the nodes' unit vectors in the second view.
+            own: (n,) x.same divided by the temperature.
+            table: (n_nodes, d) the second view of all users or all items, not normalised.
         """
         if self.denominator == "batch":
             return log_sum_exp(x, same, self.ssl_tau)
@@ -80,7 +92,5 @@ class SGL(RecBoleSGL):  # type: ignore[misc]
             return log_sum_exp(x, F.normalize(table, dim=1), self.ssl_tau)
         drawn = torch.randint(len(table), (int(self.denominator),), device=table.device)
         itself = torch.bincount(drawn, minlength=len(table))[ids]
-        everything = log_sum_exp(x, F.normalize(table[drawn], dim=1), self.ssl_tau)
-        share = 1 - itself * torch.exp(own - everything)  # of the others
-        others = everything + torch.log(share.clamp_min(torch.finfo(share.dtype).tiny))
-        return torch.logaddexp(own, others + torch.log((len(table) - 1) / (len(drawn) - itself).clamp_min(1)))
+        sampled = F.normalize(table[drawn], dim=1)
+        return sampled_log_sum_exp(x, own, sampled, itself, len(table), self.ssl_tau)

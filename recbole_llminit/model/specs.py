@@ -1,6 +1,7 @@
-"""One spec a model: all that the shared rooms know of it, told before its file is imported.
+"""One `ModelSpec` for each model: what the rest of the package needs to know before it imports the model.
 
-A new model is one file with its class, one spec in `SPECS`, one YAML file with its defaults and one test.
+To add a model, write one file with its class, one spec in `SPECS`, one YAML file with its defaults, and one
+test. The host model of ``LLMInit<X>`` is the RecBole model X beneath it.
 """
 
 from __future__ import annotations
@@ -16,27 +17,27 @@ _MODELS = "recbole_llminit.model"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What registry, hooks, validation and studies read of a model.
+    """Facts about a model that the registry, the wrappers of RecBole, validation and studies use.
 
-    Classes and functions stand here as dotted names (``package.module:name``) and are imported when they
-    are needed: a list of specs costs no import of torch.
+    Classes and functions are given as dotted names (``package.module:name``) and are imported when they
+    are needed, so that reading the specs does not import torch.
 
     Attributes:
-        name: The model's name, which is its class's.
-        family: RecBole's: ``general``, ``sequential``, ``knowledge_aware`` or ``context_aware``.
-        module: The module that holds the class; None: the file of that name in this room.
-        properties: The YAML file of the model's defaults; None: ``props/model/<name>.yaml``.
-        settings: Functions that take RecBole's config and raise `UserError` on a wrong value of a key.
-        dataset: The model's own dataset class; None: the family's.
-        reads_vectors: Whether the model itself reads the table that ``llm_embedding`` names; no
-            ``LLMInit<name>`` exists then.
-        path_keys: Keys whose value may be a file or a folder.
-        split_keys: Keys that decide what the parts of the split, and so the data loaders, hold.
-        adapter: The function in whose form `pretrained.adapters` reads user states and item vectors; None:
-            that of the RecBole model which this one extends.
+        name: The name of the model and of its class.
+        family: RecBole's family: ``general``, ``sequential``, ``knowledge_aware`` or ``context_aware``.
+        module: The module that holds the class; None means ``recbole_llminit.model.<lower-case name>``.
+        properties: The YAML file of the model's defaults; None means ``props/model/<name>.yaml``.
+        settings: Functions that take RecBole's config and raise `UserError` if a key has a wrong value.
+        dataset: The model's dataset class; None means that of its family.
+        reads_vectors: Whether the model itself reads the table that ``llm_embedding`` names, in which case
+            there is no ``LLMInit<name>``.
+        path_keys: Keys whose value may be the path of a file or a folder.
+        split_keys: Keys on which the content of the split, and so of the data loaders, depends.
+        adapter: A function for `pretrained.adapters` that returns user states and item vectors; None means
+            that of the RecBole model which this model extends.
         draws_negatives: Whether a negative item is drawn for each training interaction.
-        accelerates: Whether RecBole has a model of this name too. This one has the same numbers in less
-            time and stands beneath ``LLMInit<name>`` alone.
+        accelerates: Whether RecBole has a model of this name too. This class computes the same numbers
+            faster and is used only as the host model of ``LLMInit<name>``; plain ``<name>`` is RecBole's.
     """
 
     name: str
@@ -54,12 +55,12 @@ class ModelSpec:
 
     @property
     def dotted_class(self) -> str:
-        """The dotted name of the model's class."""
+        """The dotted name of the model's class, ``package.module:name``."""
         return f"{self.module or f'{_MODELS}.{self.name.lower()}'}:{self.name}"
 
     @property
     def defaults(self) -> Path:
-        """The YAML file of the model's defaults, which need not exist."""
+        """The path of the YAML file with the model's defaults; the file need not exist."""
         return self.properties or PROPS / "model" / f"{self.name}.yaml"
 
 
@@ -68,6 +69,20 @@ SPECS = (
     ModelSpec("SGL", "general", accelerates=True),
     ModelSpec("SGCL", "general", draws_negatives=False),
     ModelSpec("MixSGCL", "general", draws_negatives=False),
+    ModelSpec("SSM", "general", settings=(f"{_MODELS}.ssm:settings",), draws_negatives=False),
+    ModelSpec(
+        "CEASE", "general", settings=(f"{_MODELS}.cease:points",), reads_vectors=True, draws_negatives=False
+    ),
+    ModelSpec(
+        "L3AE", "general", settings=(f"{_MODELS}.l3ae:points",), reads_vectors=True, draws_negatives=False
+    ),
+    ModelSpec(
+        "TextProfile",
+        "general",
+        settings=(f"{_MODELS}.closed_form:check_vectors",),
+        reads_vectors=True,
+        draws_negatives=False,
+    ),
     ModelSpec(
         "MoRec",
         "general",
@@ -102,7 +117,7 @@ SPECS = (
         reads_vectors=True,
         path_keys=("allmrec_stage1", "allmrec_first", "allmrec_llm"),
         split_keys=("allmrec_positions", "allmrec_train_users", "allmrec_eval_users"),
-        draws_negatives=False,  # the other candidates of a training prompt are drawn by the model
+        draws_negatives=False,  # the model itself draws the other candidates of a training prompt
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Controls: noise has the moments of the vectors and nothing else of them; shuffling leaves no item its own."""
+"""Controls: noise keeps only mean and covariance of the vectors; shuffling gives each item another vector."""
 
 from __future__ import annotations
 

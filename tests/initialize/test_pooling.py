@@ -1,4 +1,4 @@
-"""User vectors equal hand-computed ones."""
+"""Pooled user vectors equal hand-computed ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recbole_llminit.initialize import pooling
 from recbole_llminit.initialize.pooling import pool
 
 ITEMS = np.array([[0, 0], [1, 4], [3, 2], [5, -6]], dtype=np.float32)
-# user 0 pads, user 1 has items 1 and 2, user 2 item 3 twice and item 1, user 3 nothing
+# User 0 is padding, user 1 has items 1 and 2, user 2 has item 3 twice and item 1, user 3 has no item.
 PAIRS = [(1, 1), (1, 2), (2, 3), (2, 3), (2, 1)]
 MATRIX = sp.csr_matrix((np.ones(5), tuple(zip(*PAIRS, strict=True))), shape=(4, 4))
 

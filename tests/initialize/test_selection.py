@@ -24,8 +24,15 @@ MATRICES = st.tuples(st.integers(2, 9), st.integers(2, 7)).flatmap(
 
 
 def rows_of(vectors: np.ndarray, k: int, how: Selection | str, **keys: Any) -> np.ndarray:
-    """Return the vectors' own rows: fitted on them and applied to them."""
-    return fit(vectors, k, how, **keys)(vectors)
+    """Return the rows of vectors, given by a start that was fitted on the same vectors and interactions."""
+    return fit(vectors, k, how, **{"train_matrix": interactions(len(vectors)), **keys}).of_catalogue(vectors)
+
+
+def interactions(n_items: int) -> sp.csr_matrix:
+    """Five users; the first of them, and the last item, have no interactions."""
+    counts = np.arange(5 * n_items).reshape(5, n_items) % 3 % 2
+    counts[0], counts[:, -1] = 0, 0
+    return sp.csr_matrix(counts.astype(float))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,15 @@ def test_popular_items_count_the_padding_item() -> None:
     degrees = np.array([5, 9, 1, 9, 2, 3, 4, 4, 8, 0, 0, 0, 0, 0])  # int(0.2 * 15) = 3
     np.testing.assert_array_equal(popular_items(degrees), [1, 3, 8])
     np.testing.assert_array_equal(popular_items(np.array([1, 2, 3])), [1, 2])  # never fewer than two
+
+
+@pytest.mark.parametrize("how", ["profile_svd", "spectral"])
+@pytest.mark.parametrize(
+    ("matrix", "given"), [(None, "got none"), (sp.csr_matrix((3, 5)), "got a matrix of 5 items")]
+)
+def test_starts_from_interactions_need_them(how: str, matrix: sp.csr_matrix | None, given: str) -> None:
+    with pytest.raises(UserError, match=f"llm_selection {how} needs .* 4 items .*{given}; pass train_matrix"):
+        fit(VECTORS, 2, how, train_matrix=matrix)
 
 
 @pytest.mark.parametrize("how", ["var", "svd"])
@@ -122,7 +138,7 @@ def test_center_subtracts_the_mean_first() -> None:
 
 @pytest.mark.parametrize("how", ["svd", "pca", "whiten"])
 def test_projections_are_ordered_and_their_signs_are_set(how: str) -> None:
-    """By eigenvalue; each direction's largest weight is positive. So two machines agree."""
+    """Directions are in order of eigenvalue, and their largest weight is positive: two machines agree."""
     rng = np.random.default_rng(1)
     base = (rng.normal(size=(50, 6)) * np.arange(1, 7)).astype(np.float32)
     base -= base.mean(axis=0)
@@ -133,7 +149,7 @@ def test_projections_are_ordered_and_their_signs_are_set(how: str) -> None:
     assert (np.diff(variances) < 0).all()
 
 
-@pytest.mark.parametrize("how", [s.value for s in Selection])
+@pytest.mark.parametrize("how", [s.value for s in Selection if s is not Selection.SPECTRAL])
 def test_wider_than_the_vectors_is_refused(how: str) -> None:
     with pytest.raises(UserError, match=r"5 must not exceed the vectors' 4"):
         rows_of(VECTORS, 5, how)

@@ -1,4 +1,4 @@
-"""The starting tables: order of the steps, padding, scale, shuffling, and only training data."""
+"""The starting tables: order of the steps, padding, scale, shuffling, and use of training data alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOST: dict[str, np.ndarray] = {
     "users": np.full((5, 4), 0.25, np.float32),
 }
 
-HOST["items"][0] = 9.0  # padding: counts for nothing
+HOST["items"][0] = 9.0  # the padding row must have no effect
 
 
 def start(seed: int = 0, **changes: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -61,7 +61,7 @@ def test_padding_rows_are_zero_whatever_the_steps() -> None:
 @pytest.mark.parametrize("how", [Pooling.MEAN, Pooling.MAX, Pooling.LIGHTGCN])
 @pytest.mark.parametrize("changes", [{}, {"shuffle_items": True}, {"noise": True}, {"center": True}])
 def test_users_come_of_the_items_that_training_starts_from(how: Pooling, changes: dict[str, Any]) -> None:
-    """So a control leaves no meaning in the users either."""
+    """Therefore a control takes the meaning of the texts from the users too."""
     items, users = start(pooling=how, **changes)
     np.testing.assert_array_equal(users, pool(TRAIN, items, how))
 
@@ -98,7 +98,7 @@ def test_rescale_to_the_host_and_to_a_number() -> None:
     np.testing.assert_array_equal(rescale(np.zeros((2, 2), np.float32), 1.0), np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("how", ["var", "rand", "svd", "pca", "whiten", "random_projection"])
+@pytest.mark.parametrize("how", ["var", "rand", "svd", "profile_svd", "pca", "whiten", "random_projection"])
 @pytest.mark.parametrize(
     "changes", [{}, {"center": True}, {"rescale": "host"}, {"rescale": 0.1, "scope": Scope.POPULAR}]
 )
@@ -111,7 +111,7 @@ def test_the_projection_gives_the_items_rows_again(how: str, changes: dict[str, 
 
 @pytest.mark.parametrize("changes", [{"noise": True}, {"shuffle_items": True}])
 def test_controls_act_after_the_projection(changes: dict[str, Any]) -> None:
-    """They change the catalogue's rows; an item that arrives later has its own text's, at their scale."""
+    """They change the catalogue's rows alone; a later item gets its own text's row, at the same scale."""
     items, _, projection = tables_and_projection(rescale="host", **changes)
     plain = start()[0]
     scale = projection.scale

@@ -1,4 +1,4 @@
-"""Unit truth: on a world of two blocks the right ranking is known before any training."""
+"""Initialised models on a world of two blocks, where the right ranking is known before any training."""
 
 import pytest
 

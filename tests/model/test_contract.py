@@ -1,4 +1,7 @@
-"""What every model promises, written once; each model of RecBole with an item table runs through it, and our own."""
+"""What every model promises: tests for each RecBole model with an item table, and for this package's models.
+
+The host model of ``LLMInit<X>`` is the RecBole model X beneath it.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from recbole.quick_start import load_data_and_model
 from tests.conftest import World, parts, run, tastes
 
 GENERAL = ("BPR", "ConvNCF", "DGCF", "ENMF", "LightGCN", "LINE", "MacridVAE", "MixSGCL", "NGCF", "NNCF")
-GENERAL += ("SGCL", "SGL", "SpectralCF")
+GENERAL += ("SGCL", "SGL", "SpectralCF", "SSM")
 SEQUENTIAL = ("BERT4Rec", "Caser", "CORE", "FOSSIL", "GRU4Rec", "HGN", "HRM", "LightSANs", "NARM")
 SEQUENTIAL += ("NextItNet", "NPE", "SASRec", "SHAN", "SINE", "SRGNN", "STAMP", "TransRec")
-READERS = {"MoRec": "LightGCN", "MoRecSASRec": "SASRec"}  # read the vectors themselves; the host they extend
+READERS = {"MoRec": "LightGCN", "MoRecSASRec": "SASRec"}  # models that read vectors, and what they extend
 MODELS = {f"LLMInit{host}": host for host in GENERAL + SEQUENTIAL} | READERS
-# What a host needs to be small, or to fit a world of 40 items.
+# Keys that make a model small, or let it fit a world of 40 items.
 SMALL: dict[str, dict[str, Any]] = {
     "ConvNCF": {
         "embedding_size": 16,
@@ -44,6 +47,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SMALL |= {
     name: {"n_heads": 2, "inner_size": 16, "n_layers": 1} for name in ("SASRec", "BERT4Rec", "LightSANs")
 }
+SMALL |= {"LLMInitSSM": {"llm_selection": "var"}}  # SSM's default start is another one
 SMALL |= {"MoRec": {"morec_backbone": "lightgcn", "morec_mlp_layers": 1, "morec_fusion": "concat"}}
 
 DISAGREE = {
@@ -67,10 +71,10 @@ def build(model: str, world: World, **keys: Any) -> SimpleNamespace:
 
 @pytest.mark.parametrize("host", GENERAL + SEQUENTIAL)
 class TestInitialised:
-    """What `LLMInit<X>` takes from the vectors, and what it leaves as X has it."""
+    """What `LLMInit<X>` takes from the vectors, and what stays as in X."""
 
     def test_item_table_starts_from_the_vectors(self, host: str, shared_world: World) -> None:
-        """The k dimensions of highest variance, in RecBole's id order, with a padding row of zeros."""
+        """It holds the k dimensions of highest variance, in RecBole's id order; the padding row is zero."""
         made = build(f"LLMInit{host}", shared_world)
         table = made.model.item_embedding.weight.detach().numpy()
         tokens = made.dataset.field2id_token["item_id"][1:]
@@ -80,7 +84,7 @@ class TestInitialised:
         np.testing.assert_allclose(table[1 : len(vectors) + 1], vectors[:, best], atol=1e-6)
 
     def test_without_vectors_it_is_the_host(self, host: str, shared_world: World) -> None:
-        """Defaults, trainer, loader and initialiser are the host's: the first epoch's loss is equal."""
+        """Defaults, trainer, loader and initialiser are the host model's: the first epoch's loss is equal."""
         trainers, losses = [], []
         for model in (f"LLMInit{host}", host):
             made = parts(model, shared_world, llm_embedding="none", **SMALL.get(host, {}))
@@ -92,7 +96,7 @@ class TestInitialised:
 
 @pytest.mark.parametrize("model", MODELS)
 class TestContract:
-    """One class for all models."""
+    """What holds for all models."""
 
     def test_vectors_change_neither_candidates_nor_split(self, model: str, shared_world: World) -> None:
         plain = parts(MODELS[model], shared_world, **SMALL.get(MODELS[model], {}))

@@ -1,4 +1,4 @@
-"""MoRec: the projection by hand, what is frozen, parity with the hosts, and cold items ranked from text."""
+"""MoRec: the projection by hand, frozen text, parity with the models it extends, and cold items by text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gelu(x: float) -> float:
 def made(
     fusion: Fusion = Fusion.NONE, layers: int = 0, dropout: float = 0.0, seen: tuple[bool, ...] = (True,) * 3
 ) -> TextItems:
-    """Two items and the padding row, text of 2 dimensions, width 2; ids 10 i and 10 i + 1."""
+    """Return two items and padding: 2 text dimensions, width 2; the id row of item i is (10 i, 10 i + 1)."""
     torch.manual_seed(0)
     text = np.array([[0, 0], [1, 2], [3, -1]], dtype=np.float32)
     ids = nn.Embedding(3, 2)
@@ -43,7 +43,7 @@ def made(
     return items
 
 
-# W t + b: for t = (1, 2): (1.5, -1.25); for t = (3, -1): (3.5, 2.75)
+# The first layer's W t + b is (1.5, -1.25) for the text t = (1, 2), and (3.5, 2.75) for t = (3, -1).
 DENSE = [[0.0, 0.0], [gelu(1.5), gelu(-1.25)], [gelu(3.5), gelu(2.75)]]
 
 
@@ -60,7 +60,7 @@ def test_a_block_by_hand() -> None:
 
 
 def test_added_ids_by_hand() -> None:
-    """The second item has no training interactions: its text alone speaks for it."""
+    """The second item has no training interactions, so its row comes from its text alone."""
     items = made(Fusion.ADD, seen=(False, True, False))
     expected = [[0.0, 0.0], [DENSE[1][0] + 10, DENSE[1][1] + 11], DENSE[2]]
     torch.testing.assert_close(items.weight, torch.tensor(expected))
@@ -128,7 +128,7 @@ def test_deep_projections_start_with_a_signal() -> None:
 
 
 def copied(morec: Any, host: Any) -> None:
-    """Give `host` the projected items as its table, and all that the two models share."""
+    """Copy into `host` the projected items as its table, and all parameters that both models have."""
     shared = {name: v for name, v in morec.state_dict().items() if not name.startswith("item_embedding.")}
     missing, unexpected = host.load_state_dict(shared, strict=False)
     assert missing == ["item_embedding.weight"]
@@ -148,7 +148,7 @@ def copied(morec: Any, host: Any) -> None:
 def test_with_its_items_the_host_gives_the_same(
     model: str, host: str, keys: dict[str, Any], world: World
 ) -> None:
-    """Loss and scores are the host's own; only where the items come from differs."""
+    """With the projected items as its table, the RecBole model that MoRec extends has its loss and scores."""
     ours, theirs = (parts(name, world, **keys) for name in (model, host))
     copied(ours.model, theirs.model)
     batch = next(iter(ours.train))
@@ -160,7 +160,7 @@ def test_with_its_items_the_host_gives_the_same(
 
 
 def test_pooled_users_are_the_means_of_their_items(world: World) -> None:
-    """Leave-one-out trains on eight items of each user; nothing else is a user."""
+    """A user is the mean of its training items (eight under leave-one-out), and has no parameter."""
     model = parts("MoRec", world, morec_users="pooled", morec_backbone="mf").model
     assert not any("user" in name for name, _ in model.named_parameters())
     counts = parts("BPR", world).train._dataset.inter_matrix("csr").toarray()
@@ -216,7 +216,7 @@ def test_vectors_without_a_card_reload(world: World) -> None:
 
 
 def cold_world(root: Path) -> World:
-    """Four groups; the last item of every user, left for the test, is one that nobody has had before."""
+    """Write a world of four groups where the last item of every user, the target item, is a cold item."""
     rng = np.random.default_rng(3)
     group = np.arange(40) % 4
     warm, cold = np.arange(32), np.arange(32, 40)
@@ -238,7 +238,7 @@ IN_TIME = {
 
 
 def own_cold_items_first(model: str, world: World, **keys: Any) -> float:
-    """Return the share of users who get both cold items of their group above the six of the others."""
+    """Train a model; return the share of users with both cold items of their group above the other six."""
     made = parts(model, world, **IN_TIME, **keys)
     for epoch in range(15):
         made.trainer._train_epoch(made.train, epoch)
@@ -271,7 +271,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "keys"), VARIANTS)
 def test_items_nobody_had_are_ranked_from_text(model: str, keys: dict[str, Any], tmp_path: Path) -> None:
-    """By chance both places go to the group's own in 1 of 28 orders; another item's text leaves it there."""
+    """By chance the two items of the group come first in 1 of 28 cases; shuffled texts are of little use."""
     world = cold_world(tmp_path / "data")
     assert own_cold_items_first(model, world, **keys) > 0.9
     assert own_cold_items_first(model, world, llm_shuffle_items=True, **keys) < 0.5
@@ -323,7 +323,7 @@ def test_items_without_a_vector_are_refused_or_follow_the_policy(world: World) -
 
 
 def test_missing_vectors_are_made_before_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for an initialised model: a dataset that `prepare` made is encoded on the way."""
+    """As for LLMInit<X>, the items of a dataset that `prepare` made are encoded before the run."""
     made = []
     monkeypatch.setattr(
         "recbole_llminit.run.materialize.make_vectors", lambda *_: made.append(world.table("wanted")) or True

@@ -1,4 +1,4 @@
-"""Parity: with the same weights, losses, scores and metrics equal RecBole's own."""
+"""Parity: with the same weights, losses, scores and metrics equal those of RecBole's models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAME = {"atol": 1e-5, "rtol": 1e-5}
 
 
 def twins(host: str, world: World, **keys: object) -> tuple[object, object, object]:
-    """Return our model, RecBole's with the same weights, and a training batch."""
+    """Return ``LLMInit<host>``, RecBole's `host` with the same weights, and a training batch."""
     ours, theirs = (parts(model, world, **keys) for model in (f"LLMInit{host}", host))
     theirs.model.load_state_dict(ours.model.state_dict())
     return ours.model, theirs.model, next(iter(theirs.train))
@@ -52,7 +52,7 @@ def test_sgl(world: World, views: str) -> None:
 @pytest.mark.parametrize("protocol", ["masked", "paper"])
 @pytest.mark.parametrize("model", ["LLMInitLightGCN", "BPR", "ConvNCF"])
 def test_metrics_do_not_depend_on_the_evaluation_batch(model: str, protocol: str, world: World) -> None:
-    """RecBole's own batches (an explicit `eval_batch_size`) and ours give the same numbers."""
+    """RecBole's batches (with an explicit `eval_batch_size`) and this package's give the same numbers."""
     keys = {"cnn_channels": [1, 4, 4], "cnn_kernels": [4, 4], "cnn_strides": [4, 4], "embedding_size": 16}
     ours = run(model, world, protocol, **keys)
     theirs = run(model, world, protocol, eval_batch_size=41, **keys)
@@ -62,7 +62,7 @@ def test_metrics_do_not_depend_on_the_evaluation_batch(model: str, protocol: str
 
 
 def test_ranking_metrics_equal_a_direct_count(world: World) -> None:
-    """Recall@5 and NDCG@5 of the test, counted from the scores by hand."""
+    """Recall@5 and NDCG@5 of the test are counted from the scores."""
     made = parts("LLMInitSGCL", world)
     made.trainer.fit(made.train, made.valid, saved=False)
     result = made.trainer.evaluate(made.test, load_best_model=False)
@@ -82,7 +82,7 @@ def test_ranking_metrics_equal_a_direct_count(world: World) -> None:
 
 
 def test_plain_models_are_left_alone(world: World) -> None:
-    """A plain RecBole run, without our property files, sees its own defaults and batches."""
+    """A plain RecBole run, without this package's property files, has RecBole's defaults and batches."""
     from recbole.config import Config
 
     config = Config("BPR", world.name, config_dict={"data_path": str(world.root)})

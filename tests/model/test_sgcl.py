@@ -20,7 +20,7 @@ def by_definition(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def test_loss_of_two_pairs_by_hand() -> None:
-    """Orthogonal users, equal items: each denominator is e^(1/t) + 1 + 2 e^(1/t)."""
+    """With orthogonal users and equal items, each denominator is e^(1/t) + 1 + 2 e^(1/t)."""
     x, y = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     t = 0.5
     expected = 2 * math.log(3 * math.exp(1 / t) + 1) - 1 / t
@@ -74,7 +74,7 @@ def test_no_negatives_are_drawn_whatever_the_user_says(model: str, world: World)
 
 
 def test_the_loss_of_a_batch_is_that_of_its_unit_vectors(world: World) -> None:
-    """And MixSGCL's is three of them, where mixing leaves everything as it is."""
+    """MixSGCL's loss is three times as much, if mixing changes nothing."""
     from recbole_llminit.model import mixsgcl
 
     for name, times in (("SGCL", 1), ("MixSGCL", 3)):
@@ -91,7 +91,7 @@ def test_the_loss_of_a_batch_is_that_of_its_unit_vectors(world: World) -> None:
 
 @pytest.mark.parametrize("model", ["SGCL", "MixSGCL", "LLMInitLightGCN", "LLMInitSGL"])
 def test_scores_are_those_of_the_trained_model(model: str, world: World) -> None:
-    """What an evaluation keeps is forgotten as soon as training goes on."""
+    """Vectors that an evaluation caches are dropped as soon as training goes on."""
     made = parts(model, world, learning_rate=0.1)
     users = Interaction({"user_id": torch.arange(1, 9)})
     before = made.model.full_sort_predict(users).detach().clone()

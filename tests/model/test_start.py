@@ -1,4 +1,4 @@
-"""What a start has learned is in the checkpoint: later items get the rows that they would have had."""
+"""The checkpoint holds the fitted projection, so that later items get the rows that they would have had."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import World, parts, run
 
 
 def trained(model: str, world: World, **keys: Any) -> tuple[Path, dict[str, Any]]:
-    """Train for an epoch; return the checkpoint and what RecBole keeps in it beside the state."""
+    """Train for an epoch; return the checkpoint and the `other_parameter` that RecBole keeps in it."""
     run(model, world, epochs=1, checkpoint_dir="saved", **keys)
     file = next(Path("saved").glob("*.pth"))
     return file, torch.load(file, weights_only=False)["other_parameter"]
@@ -43,7 +43,7 @@ def test_the_checkpoint_gives_the_rows_of_the_start(keys: dict[str, Any], world:
     start = made.model.item_embedding.weight.detach().numpy()[1:]
     vectors = by_id(world, made.dataset)
     np.testing.assert_array_equal(projection(vectors), start)
-    # A new item whose vector is a catalogue item's begins where that one began; another is elsewhere.
+    # A new item with the vector of a catalogue item gets that item's row; other vectors get other rows.
     np.testing.assert_allclose(projection(vectors[4:5]), start[4:5], rtol=1e-5, atol=1e-6)
     new = np.random.default_rng(1).normal(size=(2, vectors.shape[1]))
     rows = projection(new)
@@ -73,7 +73,7 @@ def test_without_vectors_there_is_none(world: World) -> None:
 
 @pytest.mark.parametrize("model", ["LLMInitBPR", "LLMInitLightGCN"])
 def test_older_checkpoints_load(model: str, world: World) -> None:
-    """They have no entry for the projection; the one that the model fitted when it was built stays."""
+    """They hold no projection, so the model keeps the one that it fitted when it was built."""
     file, other = trained(model, world)
     saved = torch.load(file, weights_only=False)
     del saved["other_parameter"]["llm_projection"]

@@ -1,4 +1,4 @@
-"""The text encoder of A-LLMRec's first stage, where it is trained along."""
+"""The text encoder of A-LLMRec's first stage, for runs that train it with the rest of the model."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from recbole_llminit.embedding.load import find_table
 from recbole_llminit.embedding.table import card_of
 from recbole_llminit.utils.errors import UserError
 
-_BATCH = 64  # texts that are encoded together where no gradient is wanted
+_BATCH = 64  # texts that are encoded together when no gradient is needed
 
 
 class TextEncoder(nn.Module):  # type: ignore[misc]
-    """A model of sentence-transformers over the items' texts; some of its methods had other names before 6.0.
+    """A sentence-transformers model that encodes the items' texts by item id.
+
+    Some methods of sentence-transformers have other names since version 6.0; both names are tried.
 
     Args:
-        encoder: Its name on the hub, or the folder that holds it.
-        texts: (n_items,) by id; the first is padding, an item without a text has the empty one.
-        max_length: Tokens of a text, or None: the encoder's own limit.
+        encoder: The model's name on the Hugging Face hub, or the folder that holds it.
+        texts: (n_items,) by id; empty for the padding and for an item without a text.
+        max_length: The largest number of tokens of a text, or None for the model's limit.
 
     Raises:
         ImportError: If sentence-transformers is not installed.
@@ -43,14 +45,16 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
 
     @property
     def width(self) -> int:
-        """Dimensions of a vector."""
+        """The number of dimensions of a vector, d_llm."""
         model = self.model
-        return int(getattr(model, "get_embedding_dimension", model.get_sentence_embedding_dimension)())
+        return int(
+            (getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension)()
+        )
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of (n,) ids: (n, d_llm), with gradient; a repeated id is encoded once."""
+        """Return the vectors of ids (n,): (n, d_llm), with gradient; a repeated id is encoded once."""
         distinct, place = ids.unique(return_inverse=True)
-        prepare = getattr(self.model, "preprocess", self.model.tokenize)
+        prepare = getattr(self.model, "preprocess", None) or self.model.tokenize
         inputs = prepare([self.texts[i] for i in distinct.tolist()])
         inputs = {k: v.to(ids.device) if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
         vectors: torch.Tensor = self.model(inputs)["sentence_embedding"][place]
@@ -58,7 +62,7 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def table(self, otherwise: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of all items, (n_items, d_llm); those of `otherwise` where there is no text."""
+        """Return the vectors of all items, (n_items, d_llm), with the rows of `otherwise` for empty texts."""
         table = otherwise.clone()
         parts = self.known.nonzero()[:, 0].split(_BATCH)
         for ids in tqdm(parts, desc="item texts", unit="batch", leave=False, disable=len(parts) < 20):
@@ -67,12 +71,13 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
 
 
 def item_texts(config: Any, dataset: Any) -> tuple[list[str], int | None]:
-    """Return the items' texts by RecBole's id, and the most tokens of one, as the vectors were made.
+    """Return the items' texts by RecBole's id, and the largest number of tokens of a text (None: no limit).
 
-    Template (unless ``allmrec_text`` is another), prompt and limit are those on the vectors' card.
+    Prompt and limit are those on the card of the vectors, and so is the template if ``allmrec_text`` is
+    unset. Reads `allmrec_text`, `llm_embedding`, `dataset`, `data_path` and `ITEM_ID_FIELD`.
 
     Raises:
-        UserError: If there is neither, or no text.
+        UserError: If neither the key nor the card gives a template, or if there is no ``.item`` file.
     """
     file = find_table(config)
     card = card_of(file)

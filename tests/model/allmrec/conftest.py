@@ -1,4 +1,4 @@
-"""The tiny language models of the tests of `llm`."""
+"""Fixtures: the tiny language models that the tests of `llm` use."""
 
 from tests.llm.conftest import folders, llm
 

@@ -1,4 +1,4 @@
-"""The first stage's networks and losses, against values computed by hand."""
+"""The networks and losses of ALLMRec, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def settings(**changes: object) -> BridgeSettings:
 
 
 def constant(value: list[float]) -> nn.Module:
-    """A decoder that answers the same whatever it is given."""
+    """Return a decoder whose output is `value` for any input."""
     layer = nn.Linear(2, len(value))
     nn.init.zeros_(layer.weight)
     layer.bias.data = torch.tensor(value)
@@ -41,7 +41,7 @@ def test_matching_and_reconstruction_by_hand() -> None:
 
 
 def test_info_nce_by_hand() -> None:
-    """Lengths don't matter; similarities 1 and 0 at temperature .5, in both directions."""
+    """Lengths don't matter; the similarities are 1 and 0, the temperature is .5, and both directions count."""
     x, y = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, 5.0]])
     assert info_nce(x, y, 0.5).item() == pytest.approx(-log(exp(2) / (exp(2) + 1)))
     aside = info_nce(x, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), 0.5)
@@ -74,7 +74,7 @@ def test_contrasting_has_no_decoder_of_texts() -> None:
 
 
 def test_layers_are_the_papers_or_deeper() -> None:
-    """Linear, sigmoid, linear; with four hidden layers five linear ones each way."""
+    """The paper has linear, sigmoid, linear; four hidden layers give five linear ones in each direction."""
     paper, deep = (Reconstructing(5, 7, settings(layers=layers)) for layers in ((), (6, 5, 4, 3)))
     shapes = [[tuple(p.shape) for p in net.parameters() if p.dim() == 2] for net in paper.children()]
     assert shapes == [[(2, 5)], [(2, 7)], [(5, 2)], [(7, 2)]]

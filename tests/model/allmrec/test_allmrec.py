@@ -1,4 +1,4 @@
-"""ALLMRec: one frozen model, items and texts around it, and items that nobody has taken yet."""
+"""ALLMRec: a frozen backbone, aligned item and text vectors, and items without training interactions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_gradients_reach_every_part_and_no_other(made: Any) -> None:
 
 
 def test_terms_weigh_as_they_are_told(made: Any, trained: Trained) -> None:
-    """Alpha and beta at zero leave matching and recommendation alone."""
+    """With alpha and beta at zero, the terms of matching and recommendation are unchanged, the others zero."""
     keys = {"allmrec_backbone": trained.of("SASRec"), "allmrec_alpha": 0.0, "allmrec_beta": 0.0}
     bare = parts("ALLMRec", trained.world, **keys)
     bare.model.load_state_dict(made.model.state_dict())
@@ -142,14 +142,14 @@ LONG = {
 @pytest.mark.slow  # 40 epochs
 @pytest.mark.parametrize("match", ["mse", "infonce"])
 def test_new_items_are_found_by_their_text_alone(match: str, new_items: Trained) -> None:
-    """Every test item is new: the backbone finds none, texts find most, other items' texts do not."""
+    """Every target item is new: the backbone finds few of them, texts find most, shuffled texts find few."""
     backbone = new_items.of("BPR", epochs=30, learning_rate=0.01, **PLANTED)
     alone = run("BPR", new_items.world, "sequential", epochs=30, learning_rate=0.01, **PLANTED)["test"]
     keys = {**PLANTED, **LONG, "allmrec_backbone": backbone, "allmrec_match": match}
     bridged = run("ALLMRec", new_items.world, **keys)["test"]["recall@10"]
     swapped = run("ALLMRec", new_items.world, llm_shuffle_items=True, **keys)["test"]["recall@10"]
     blind = run("ALLMRec", new_items.world, allmrec_cold=-1, **keys)["test"]["recall@10"]
-    assert bridged > 0.5  # at random: 10 of 60
+    assert bridged > 0.5  # a random ranking has 10 of 60
     assert max(alone["recall@10"], blind, swapped) < bridged / 2
 
 
@@ -187,9 +187,9 @@ def test_the_catalogue_is_computed_once_while_nothing_is_trained(
         assert len(computed) == 1
         for parameter in model.alignment.parameters():
             parameter.mul_(2)
-        model.eval()  # as a trainer says before it ranks
+        model.eval()  # as a trainer does before it ranks
         assert not torch.allclose(model.full_sort_predict(users), scores)
-    assert model.full_sort_predict(users).requires_grad  # what is to have a gradient is not kept
+    assert model.full_sort_predict(users).requires_grad  # scores with a gradient are not cached
 
 
 @pytest.mark.parametrize(

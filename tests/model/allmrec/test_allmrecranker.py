@@ -1,4 +1,4 @@
-"""ALLMRecRanker: a frozen language model ranks titles, told by the collaborative model what to look at."""
+"""ALLMRecRanker: a frozen language model ranks titles, with collaborative vectors in its prompt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPLIT: dict[str, Any] = {"split": {"LS": "valid_and_test"}, "group_by": "user", 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A world with titles, a backbone, a first stage and a language model."""
+    """Make a world with titles, a trained backbone, a trained first stage and a language model."""
     folder = tmp_path_factory.mktemp("shop")
     world = tastes(folder / "data", users=24)
     odd = {0: '8" nail', 1: "", 2: "pen", 3: "pen", 4: "  a   b "}
@@ -69,7 +69,7 @@ def test_loss_falls_and_only_the_projections_learn(shop: SimpleNamespace) -> Non
 
 
 def test_trained_projections_beat_untrained_ones(shop: SimpleNamespace) -> None:
-    """On the pairs it was trained on, the true next title becomes likelier than the others."""
+    """Training makes the true next titles of the training batch likelier."""
     made = build(shop, learning_rate=0.01, allmrec_history=3)
     batch = next(iter(made.train))
 
@@ -105,7 +105,7 @@ def test_scores_are_the_titles_likelihoods_in_any_order_of_rows(shop: SimpleName
 
 
 def test_the_prompt_tells_nothing_of_the_target(shop: SimpleNamespace) -> None:
-    """RecBole lists the target first; here its place among the candidates is any."""
+    """RecBole lists the target item first; in the prompt its place among the candidates varies."""
     made = build(shop)
     places = []
     model = made.model.eval()
@@ -181,7 +181,7 @@ def test_titles(shop: SimpleNamespace) -> None:
 
 
 def test_a_full_ranking_is_ranked_again_at_its_head(shop: SimpleNamespace) -> None:
-    """The first N change places; scores and all other items stay."""
+    """Only the first N items change places; all scores and all other items stay."""
     full = {"eval_args": {**SPLIT, "mode": "full"}, "allmrec_rerank": 6, "candidates_file": None}
     bpr = shop.trained.of("BPR")
     for first in (None, bpr):
@@ -232,20 +232,20 @@ def test_resume_goes_on(shop: SimpleNamespace) -> None:
 
 
 def test_a_trained_ranker_is_tested_again_in_another_way(shop: SimpleNamespace) -> None:
-    """Nothing is trained when the checkpoint has its epochs already."""
+    """Nothing is trained if the checkpoint has been trained for all epochs already."""
     own = keys(shop, epochs=1, allmrec_eval_users=8)
     run("ALLMRecRanker", shop.world, **own)
     file = next(Path("saved").glob("*.pth"))
     before = torch.load(file, weights_only=False)["state_dict"]
     again = run("ALLMRecRanker", shop.world, **own, resume=str(file), allmrec_rank_by="generation")
     assert again["config"]["allmrec_rank_by"] == "generation"
-    assert again["test"]["hit@3"] <= 1 / 8  # a random model hardly writes a title
+    assert again["test"]["hit@3"] <= 1 / 8  # a random model hardly ever writes a title
     after = torch.load(file, weights_only=False)["state_dict"]
     assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_shipped_files_are_taken(shop: SimpleNamespace) -> None:
-    """Default prompt and evaluation, as `props/allmrec/ranker.yaml` has them."""
+    """The default prompt and the evaluation in `props/allmrec/ranker.yaml` work."""
     from recbole.config import Config
 
     import recbole_llminit

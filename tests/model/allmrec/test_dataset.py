@@ -1,4 +1,4 @@
-"""Which training rows are kept, and what training knows of each item."""
+"""Which training rows ALLMRec keeps, and how it counts the training interactions of each item."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_degrees_count_the_training_interactions_alone(positions: str, trained: 
     tokens = made.dataset.field2id_token["item_id"]
     assert made.model.degrees.tolist() == [count[token] for token in tokens]
     rows = made.train._dataset.inter_feat
-    assert len(rows) == {"last": 60, "all": 60 * 7}[positions]  # ten items, two held out, one a start
+    assert len(rows) == {"last": 60, "all": 60 * 7}[positions]  # ten items: two held out, one without history
     if positions == "last":
         targets = {user: items[-3] for user, items in by_user.items()}
         users = made.dataset.field2id_token["user_id"][rows["user_id"]]

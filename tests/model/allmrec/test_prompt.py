@@ -1,4 +1,4 @@
-"""Prompts: every title with its vector, within the context, whatever the titles are."""
+"""Prompts: every title stands with its vector, and the prompt fits into the context, whatever the titles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATE = "{user} took{history}. From{candidates}. Next:"
 
 
 def shown(llm: CausalLM, prompt: Prompt) -> str:
-    """Write a prompt as text, vectors as <item>."""
+    """Return a prompt as text, with each vector written as <id of the item>."""
     text, run = "", []
     for token, item in zip(prompt.tokens.tolist(), prompt.items.tolist(), strict=True):
         if token == VECTOR:
@@ -32,7 +32,7 @@ def writer(llm: CausalLM, template: str = TEMPLATE, most: int = 20, history: int
 
 
 def test_a_prompt_as_a_reader_sees_it(llm: CausalLM) -> None:
-    """Quotes, braces and titles that occur twice are titles like any other."""
+    """Titles with quotes or braces, and titles that occur twice, are written like any other."""
     prompt = writer(llm).write([1, 2], [3, 4])
     start = llm.tokenizer.decode(llm.start)
     expected = '<0> took Folder, 8.5" x 11"<1>, Ink<2>. From Ink<3>, {user} pen<4>. Next:'

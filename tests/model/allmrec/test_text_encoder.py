@@ -1,4 +1,4 @@
-"""ALLMRec with its text encoder trained along."""
+"""ALLMRec with a text encoder that is trained too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = ["item", *(f"group{i}" for i in range(4)), *(f"n{i}" for i in range(40))
 
 
 def tiny_encoder(folder: Path, width: int = 24) -> str:
-    """Save a random encoder of words into a folder."""
+    """Save a random word encoder into a folder and return its path."""
     from sentence_transformers import SentenceTransformer, models
     from tokenizers import Tokenizer
     from tokenizers import models as tokenizer_models
@@ -39,7 +39,7 @@ def tiny_encoder(folder: Path, width: int = 24) -> str:
 
 
 def titled(root: Path) -> World:
-    """A world whose items have titles, but for the last."""
+    """Write a world whose items have titles, except the last item."""
     world = tastes(root)
     titles = [f"i{i}\titem group{i % 4} n{i}" for i in range(39)] + ["i39\t"]
     lines = ["item_id:token\ttitle:token_seq", *titles]
@@ -49,7 +49,7 @@ def titled(root: Path) -> World:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, str]:
-    """A backbone, and a table of vectors that the tiny encoder made."""
+    """Return a world with a table of vectors from the tiny encoder, and the path of that encoder."""
     folder = tmp_path_factory.mktemp("texts")
     world, encoder = titled(folder / "data"), tiny_encoder(folder)
     argv = ["encode", world.name, f"--data-path={world.root}", f"--encoder={encoder}", "--template={title}"]
@@ -73,12 +73,12 @@ def test_it_starts_from_the_vectors_of_the_table(made: Any) -> None:
     texts = made.model.eval().texts(torch.arange(41))
     torch.testing.assert_close(texts, table, atol=1e-5, rtol=0)
     (untitled,) = (~made.model.text_encoder.known[1:]).nonzero()[:, 0] + 1
-    torch.testing.assert_close(texts[untitled], table[1:].mean(dim=0), atol=1e-5, rtol=0)  # llm_missing
+    torch.testing.assert_close(texts[untitled], table[1:].mean(dim=0), atol=1e-5, rtol=0)  # llm_missing: mean
     assert not texts[0].any()
 
 
 def test_it_reads_texts_as_the_table_was_made(place: tuple[Trained, str]) -> None:
-    """The prompt before each text, and the limit after which it is cut, are those on the card."""
+    """The prompt before each text, and the length to which it is cut, are those on the table's card."""
     trained, encoder = place
     world = trained.world
     argv = ["encode", world.name, f"--data-path={world.root}", f"--encoder={encoder}", "--template={title}"]
@@ -108,7 +108,7 @@ def test_it_learns_and_ranks_by_what_it_learnt(made: Any) -> None:
         made.trainer._train_epoch(made.train, epoch)
     assert sum(model.calculate_loss(batch)).item() < loss.item()
     model.eval()
-    model.cold = 10**6  # every item by its text
+    model.cold = 10**6  # every item is represented by its text
     after = model.texts(torch.arange(41))
     known = model.text_encoder.known
     assert (after[known] - before[known]).abs().amax(dim=1).min() > 1e-3
@@ -122,7 +122,7 @@ def test_it_learns_and_ranks_by_what_it_learnt(made: Any) -> None:
 
 
 def test_reconstruction_has_a_fixed_aim(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The encoder moves towards what its latent vectors are for, not towards their reconstruction."""
+    """The latent vectors pass gradients to the encoder; the targets of their reconstruction do not."""
     seen = []
     terms = made.model.alignment.terms
 
