@@ -64,6 +64,6 @@ def test_picture(tmp_path: Path) -> None:
         program("picture", str(tmp_path / "b"), f"{tmp_path / 'a=1'}", f"{tmp_path / 'b'}", "--output=c.svg")
     tmp_path = tmp_path / "b"
     (tmp_path / "comparisons.jsonl").write_text("\n".join(map(json.dumps, [*lines, lines[1]])))
-    with pytest.raises(AssertionError, match="varies a key"):  # which size would the dot be of?
+    with pytest.raises(AssertionError, match="varies a key"):  # a dot has no single value then
         program("picture", str(tmp_path), f"--output={tmp_path / 'c.svg'}")
     assert not (tmp_path / "c.svg").exists()

@@ -1,4 +1,4 @@
-"""The same numbers on a CUDA device, where there is one."""
+"""Numbers on a CUDA device equal those on the CPU; without such a device the tests are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's commands run, each in a test of its own, and what it names exists."""
+"""The README's commands run, each in a separate test, and files and keys that it names exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
 RUNNABLE = [line for line in COMMANDS if not line.startswith(("make", "python -m pip"))]
-SCRIPT = RUNNABLE[1]  # the one that is run as a user runs it, in a process of its own
+SCRIPT = RUNNABLE[1]  # this one is run in a separate process, as users run it
 
 
 def trains(line: str) -> bool:
@@ -39,7 +39,7 @@ def arguments(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what a checkout does, for all commands: some read what others have written."""
+    """Make a folder like a checkout. All commands share it, since some read what others have written."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("run_recbole_llminit.py", "recbole_llminit", "props", "atomic_data"):
         (folder / name).symlink_to(ROOT / name)
