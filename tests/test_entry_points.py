@@ -1,4 +1,4 @@
-"""RecBole's own entry points, with plugin models, unchanged."""
+"""RecBole's entry points work unchanged with the models of this package."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_best_epoch_is_the_one_that_validation_likes_best(world: World) -> N
     curve = result["curve"]
     best = max(
         range(len(curve["valid"])), key=lambda epoch: (curve["valid"][epoch], epoch)
-    )  # the last of equals
+    )  # the last of equal scores
     assert 0 < best < len(curve["valid"]) - 1
     assert (result["best_epoch"], curve["epochs"][best]) == (best, best)
     assert result["valid"][curve["metric"]] == pytest.approx(curve["valid"][best])
@@ -96,8 +96,8 @@ def test_the_runs_seed_decides_what_is_drawn(world: World) -> None:
 
 
 def test_a_finished_checkpoint_stays_what_it_is(world: World) -> None:
-    """However often it is tested again, nothing is trained and the file keeps epoch and weights."""
-    first = run(MODEL, world, epochs=2, eval_step=0)  # so the last epoch is the one that is saved
+    """Testing it again, however often, trains nothing and does not change the file."""
+    first = run(MODEL, world, epochs=2, eval_step=0)  # without validation the last epoch is saved
     saved = checkpoint()
     before = Path(saved).read_bytes()
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_entry_points_cross_process_borders() -> None:
 
 
 def test_plain_feature_models_keep_their_columns() -> None:
-    """RecBole's special cases for ml-100k survive our protocol files."""
+    """RecBole's special columns for ml-100k stay with the protocol files of this package."""
     from recbole.config import Config
 
     for model in ("SASRecF", "LLMInitSASRecF"):
@@ -130,7 +130,7 @@ def test_plain_feature_models_keep_their_columns() -> None:
 
 @pytest.mark.slow
 def test_a_spawned_process_finds_the_model(tmp_path: Path) -> None:
-    """`run_recboles` starts processes that import the run script: its top-level import registers."""
+    """`run_recboles` starts processes that import the run script, whose import registers the models."""
     script = tmp_path / "script.py"
     script.write_text(
         "import recbole_llminit\n"

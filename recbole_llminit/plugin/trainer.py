@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pickle import UnpicklingError
+from logging import getLogger
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,9 +22,10 @@ _made: ContextVar[list[PluginTrainer] | None] = ContextVar("_made", default=None
 class PluginTrainer:
     """Mixin that `around` places before a RecBole trainer class to add what runs of this package need.
 
-    Rankings are collected in linear time, Adam updates a table in one pass, training continues from the
-    checkpoint that ``resume`` names, and the embeddings of cold items keep their initial values. For the
-    result file, the trainer keeps each validation score and the times at which training began and ended.
+    Rankings are collected in linear time, Adam updates a table in one pass, and the embeddings of cold items
+    keep their initial values. Training continues from the checkpoint that ``resume`` names as if it had never
+    stopped, and only if the checkpoint is of this run (`plugin.checkpoint`). For the result file, the trainer
+    keeps each validation score and the times at which training began and ended.
     In a plain RecBole run, the constructor returns RecBole's own trainer instead.
 
     Reads ``resume``, ``model``, and ``protocol`` by `is_plugin_run`.
@@ -31,8 +33,12 @@ class PluginTrainer:
     Attributes:
         host: The RecBole trainer class that is extended.
         train_data: The data loader of the training.
+        valid_data: The data loader of the validation.
         last_evaluated: The data loader that was evaluated last; after a run, that of the test.
-        valid_scores: The score of each validation, in order.
+        valid_scores: The score of each validation of this run, in order.
+        last_valid_result: The metrics of the last validation.
+        resumed: What the checkpoint that is resumed knows of its run; None in a run that starts anew.
+        source: The file of that checkpoint.
         fit_start: Time at which training began, in seconds of `perf_counter`.
         fit_end: Time at which training ended, in seconds of `perf_counter`.
     """
@@ -41,6 +47,7 @@ class PluginTrainer:
     config: Any
     model: Any
     cur_step: int  # validations since the best one
+    saved_model_file: str
 
     def __new__(cls, config: Any, model: Any) -> Any:
         """Make this trainer, or for a plain RecBole run the RecBole trainer `host`."""
@@ -50,11 +57,17 @@ class PluginTrainer:
         from recbole.trainer import Trainer
 
         from recbole_llminit.evaluation.full_ranking import ListCollector
+        from recbole_llminit.plugin.checkpoint import rename_files
 
         super().__init__(config, model)  # type: ignore[call-arg]  # of RecBole's trainer
+        rename_files(self)
         if isinstance(self, Trainer):  # the trainer of decision trees collects predictions differently
             self.eval_collector = ListCollector(config)
         self.train_data: Any = None
+        self.valid_data: Any = None
+        self.last_valid_result: Any = None
+        self.resumed: dict[str, Any] | None = None
+        self.source = ""
         self.last_evaluated: Any = None
         self.valid_scores: list[float] = []
         self.fit_start = self.fit_end = perf_counter()
@@ -63,39 +76,66 @@ class PluginTrainer:
         if (made := _made.get()) is not None:
             made.append(self)
 
-    def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """Which run this is: what a checkpoint must have in common with it."""
+        from recbole_llminit.plugin.checkpoint import identity_here
+
+        return identity_here(self)
+
+    def fit(self, train_data: Any, valid_data: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as RecBole does, continuing from the checkpoint that ``resume`` names, if any.
 
         Raises:
-            UserError: If that file is no checkpoint of this model and data.
+            UserError: If that file is no checkpoint of this run.
         """
+        from recbole_llminit.plugin import checkpoint
         from recbole_llminit.sampling.cold_start import keep_untrained
 
-        self.train_data = train_data
+        self.train_data, self.valid_data = train_data, valid_data
         keep_untrained(self.model, train_data._dataset)
-        kwargs |= self._resumed()
+        if self.config["resume"] and getattr(self, "start_epoch", None) == 0:
+            self.resume_checkpoint(self.config["resume"])
+        if self.resumed is not None:
+            kwargs |= checkpoint.go_on(self)
         self.fit_start = perf_counter()
-        best = super().fit(train_data, *args, **kwargs)  # type: ignore[misc]
+        best = super().fit(train_data, valid_data, *args, **kwargs)  # type: ignore[misc]
         if hasattr(self.model, "solve") and self.cur_step:  # the last point was not the best
             self.model.solve(self.epochs - 1 - self.cur_step)
         self.fit_end = perf_counter()
         return best
 
-    def _resumed(self) -> dict[str, bool]:
-        """Load the checkpoint that ``resume`` names, and return the arguments that `fit` then needs.
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """Load a checkpoint of this run as RecBole does, but keep the trainer's own file to write to.
 
-        If no epoch is left to train, RecBole overwrites the checkpoint with epoch -1, so that resuming it
-        again would train from the first epoch. ``saved=False`` leaves a finished checkpoint as it is.
+        Raises:
+            UserError: If the file is no checkpoint of this run.
         """
-        file, trainer = self.config["resume"], self
-        if not file or getattr(trainer, "start_epoch", None) != 0:
-            return {}
+        from recbole_llminit.plugin.checkpoint import refuse_other_run
+
+        own, self.source = self.saved_model_file, str(resume_file)
+        self.resumed = refuse_other_run(self, Path(resume_file))
         try:
-            trainer.resume_checkpoint(file)  # type: ignore[attr-defined]
-        except (RuntimeError, KeyError, AttributeError, ImportError, UnpicklingError, EOFError) as error:
+            super().resume_checkpoint(resume_file)  # type: ignore[misc]
+        except (RuntimeError, KeyError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"resume: {file} is no checkpoint of this model and data: {reason}") from error
-        return {"saved": False} if trainer.start_epoch >= trainer.epochs else {}  # type: ignore[attr-defined]
+            raise UserError(
+                f"resume: {resume_file} is no checkpoint of this model and data: {reason}"
+            ) from error
+        self.saved_model_file = own
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        """Write RecBole's checkpoint, with what `plugin.checkpoint` adds to it, as a whole or not at all."""
+        from recbole_llminit.plugin import checkpoint
+
+        write = super()._save_checkpoint  # type: ignore[misc]
+        if not hasattr(self, "optimizer"):  # RecBole's trainer of decision trees takes no other file
+            write(epoch)
+            return
+        file = kwargs.pop("saved_model_file", self.saved_model_file)
+        checkpoint.save(self, functools.partial(write, epoch, verbose=False, **kwargs), Path(file))
+        if verbose:
+            getLogger().info(f"Saving current: {file}")
 
     def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as RecBole does, and remember the data loader."""
@@ -112,6 +152,7 @@ class PluginTrainer:
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> Any:
         score, result = super()._valid_epoch(*args, **kwargs)  # type: ignore[misc]
         self.valid_scores.append(float(score))
+        self.last_valid_result = result
         return score, result
 
     def _build_optimizer(self, **kwargs: Any) -> Any:

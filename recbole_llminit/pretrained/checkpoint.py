@@ -12,22 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_llminit.pretrained.identity import SPLIT, first_difference, identity, identity_of
 from recbole_llminit.utils.errors import UserError
-
-# Keys that decide which interactions a model was trained on, beside the dataset and the split.
-_SAME = (
-    "seed",
-    "USER_ID_FIELD",
-    "ITEM_ID_FIELD",
-    "TIME_FIELD",
-    "rm_dup_inter",
-    "val_interval",
-    "filter_inter_by_user_or_item",
-    "user_inter_num_interval",
-    "item_inter_num_interval",
-    "benchmark_filename",
-)
-_SPLIT = ("split", "group_by", "order")
 
 
 @dataclass(frozen=True)
@@ -48,8 +34,8 @@ def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
     """Load the checkpoint that `key` names, for a run on `dataset`.
 
     The dataset that the model was trained on is built again from the checkpoint's config, because RecBole
-    saves no vocabulary. Reads `key`, `device`, `dataset`, `eval_args`, `protocol`, `MODEL_TYPE`,
-    `MAX_ITEM_LIST_LENGTH` and the keys of `_SAME`; sets `key` to the file that was found.
+    saves no vocabulary. Reads `key`, `device`, `protocol` and the keys of `identity`; sets `key` to the file
+    that was found.
 
     Args:
         config: The run's config.
@@ -57,21 +43,24 @@ def load_frozen(config: Any, key: str, dataset: Any) -> Frozen:
         dataset: The run's dataset, whose ids must be the checkpoint's.
 
     Raises:
-        UserError: If there is no such checkpoint, or if it was trained on another dataset, split, order,
-            seed, filter or length of sequence: such a model may have seen test items.
+        UserError: If there is no such checkpoint, if its data have changed since, or if it was trained on
+            another dataset, split, order, seed, filter or length of sequence: such a model may have seen
+            test items.
     """
     file = find_checkpoint(config, key)
     config[key] = str(file)  # this run's checkpoints must name the file: a folder's newest may change
-    saved = _read(file, key, config["device"])
-    theirs = saved["config"]
-    _compare_settings(file, key, theirs, config)
+    saved = read_checkpoint(file, key, config["device"])
+    theirs, made_by, here = saved["config"], identity_of(saved), identity(config)
+    _refuse_other_split(file, key, made_by, here, config["protocol"])
     theirs["device"] = config["device"]
     model = _rebuilt(file, key, theirs, dataset)
+    changed = UserError(f"{key} '{file}': its data, {theirs['dataset']}, have changed since; train it again")
+    if first_difference(made_by, here, only=("inter",)):
+        raise changed
     try:
         model.load_state_dict(saved["state_dict"])
     except RuntimeError:
-        data = theirs["dataset"]
-        raise UserError(f"{key} '{file}': its data, {data}, have changed since; train it again") from None
+        raise changed from None
     model.load_other_parameter(saved["other_parameter"])
     return Frozen(model.eval().requires_grad_(False), state_hash(saved["state_dict"]))
 
@@ -103,8 +92,12 @@ def state_hash(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
-    """Return the content of a checkpoint; a file of another kind raises any of the errors of pickle."""
+def read_checkpoint(file: Path, key: str, device: torch.device | str) -> dict[str, Any]:
+    """Return the content of the checkpoint that the config key `key` names, with its tensors on `device`.
+
+    Raises:
+        UserError: If the file is no checkpoint of RecBole.
+    """
     try:
         saved = torch.load(file, map_location=device, weights_only=False)
         return {
@@ -113,7 +106,7 @@ def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
             "config": saved["config"],
             "state_dict": saved["state_dict"],
         }
-    except (
+    except (  # a file of another kind raises any of the errors of pickle
         UnpicklingError,
         RuntimeError,
         EOFError,
@@ -126,19 +119,17 @@ def _read(file: Path, key: str, device: torch.device) -> dict[str, Any]:
         raise UserError(f"{key} '{file}' is no checkpoint of RecBole: {reason}") from None
 
 
-def _compare_settings(file: Path, key: str, theirs: Any, ours: Any) -> None:
-    """Refuse other settings of the split and, if the types of model are the same, of sequence length."""
-    names = [*_SAME, "MAX_ITEM_LIST_LENGTH"] if theirs["MODEL_TYPE"] == ours["MODEL_TYPE"] else _SAME
-    pairs = [("dataset", theirs["dataset"], ours["dataset"])]
-    pairs += [(name, theirs["eval_args"][name], ours["eval_args"][name]) for name in _SPLIT]
-    pairs += [(name, theirs[name], ours[name]) for name in names]
-    for name, their, our in pairs:
-        if their != our:
-            raise UserError(
-                f"{key} '{file}' was trained with {name} {their!r}, this run has {our!r}; a model of "
-                f"another split may have seen test items: train it with --protocol={ours['protocol']} and "
-                "this run's keys"
-            )
+def _refuse_other_split(
+    file: Path, key: str, made_by: dict[str, Any], here: dict[str, Any], protocol: str
+) -> None:
+    """Refuse other settings of the split and, if both models are sequential, of the length of sequences."""
+    if found := first_difference(made_by, here, only=SPLIT):
+        name, theirs, ours = found
+        raise UserError(
+            f"{key} '{file}' was trained with {name} {theirs!r}, this run has {ours!r}; a model of "
+            f"another split may have seen test items: train it with --protocol={protocol} and "
+            "this run's keys"
+        )
 
 
 def _rebuilt(file: Path, key: str, theirs: Any, dataset: Any) -> Any:

@@ -12,11 +12,17 @@ from typing import Any
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `file`, and rename it to `file` if the block raises no error."""
+    """Yield a temporary path beside `file`, and rename it to `file` if the block raises no error.
+
+    The content is on the disk before the file is renamed, so that a power failure leaves the old file or the
+    whole new one.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("r+b") as written:
+            os.fsync(written.fileno())
         temporary.chmod(0o644)  # files made by safetensors can be read by their owner only
         temporary.replace(file)
     finally:

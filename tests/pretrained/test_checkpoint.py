@@ -123,3 +123,22 @@ def test_data_that_have_changed_since(tmp_path: Path) -> None:
     inter.write_text(inter.read_text() + "u1\ti99\t9999\n")
     with pytest.raises(UserError, match="its data, tastes, have changed since"):
         load(mine, file)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_one_other_interaction(known: bool, tmp_path: Path) -> None:
+    """Users, items and shapes stay the same; a checkpoint that RecBole alone wrote can't tell."""
+    world = tastes(tmp_path / "data", users=30)
+    mine = Trained(world, tmp_path)
+    file = mine.of("SASRec")
+    if not known:
+        content = torch.load(file, weights_only=False)
+        del content["run"]
+        torch.save(content, file)
+    inter = tmp_path / "data" / "tastes" / "tastes.inter"
+    inter.write_text(inter.read_text().replace("\t299\n", "\t300\n"))  # its time
+    if not known:
+        assert load(mine, file)
+        return
+    with pytest.raises(UserError, match="its data, tastes, have changed since; train it again"):
+        load(mine, file)
