@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
-PYTEST  = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal  # one thread each: tiny tensors
+PYTEST  = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=15  # one thread each: tiny tensors
 
 .PHONY: help demo allmrec test test-all lint compat clean
 
